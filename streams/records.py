@@ -1,0 +1,125 @@
+"""The wire format of every JSON topic: msgspec Structs, from which the JSON Schemas in docs/ are generated.
+
+Unknown fields are ignored, so that producers may send more than Upwell reads. All times are integers,
+milliseconds since the Unix epoch (UTC).
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from streams.core.events import EventType
+
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999, description="milliseconds since the Unix epoch, UTC")]
+Scalar = str | float | bool | None
+Attributes = dict[Annotated[str, Meta(max_length=128)], Scalar]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One thing a shopper did. Key of the record: `user`, else `anonymous_id`."""
+
+    id: Annotated[Id, Meta(description="unique per event; a second record with the same id is a duplicate")]
+    type: Annotated[EventType, Meta(description="what happened")]
+    time: Annotated[Millis, Meta(description="when it happened (event time), Unix milliseconds")]
+    user: Annotated[Id, Meta(description="known shopper")] | None = None
+    item: Annotated[Id, Meta(description="item id; required for every type but `search`")] | None = None
+    value: Annotated[float, Meta(description="stars for `rating` (1 to 5); quantity for `purchase` and `return`")] | None = None
+    session: Annotated[Id, Meta(description="browsing session, order or basket")] | None = None
+    anonymous_id: Annotated[Id, Meta(description="cookie or device id of a shopper who is not logged in")] | None = None
+    query: Annotated[str, Meta(max_length=1024, description="search text")] | None = None
+    attributes: Annotated[Attributes, Meta(description="anything else: device, country, campaign")] | None = None
+
+
+class CatalogueItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An item as it is now. Key of the record: the item id. A null value deletes the item."""
+
+    id: Id
+    title: Annotated[str, Meta(min_length=1, max_length=2048)]
+    description: Annotated[str, Meta(max_length=65_536)] = ""
+    category: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=16, description="path, broadest first")] = []
+    brand: Annotated[str, Meta(max_length=256)] | None = None
+    price: Annotated[float, Meta(ge=0)] | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")] | None = None
+    available: bool = True
+    rating: Annotated[float, Meta(ge=0, le=5, description="mean stars")] | None = None
+    language: Annotated[str, Meta(max_length=35, description="BCP 47")] | None = None
+    attributes: Attributes = {}
+    image_vector: Annotated[list[float], Meta(max_length=4096, description="embedding of the picture, by the producer")] | None = None
+
+
+class Cited(msgspec.Struct, frozen=True):
+    """An event of the shopper that a reason rests on."""
+
+    item: str
+    type: EventType
+    time: int
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an item is recommended. The shares of an item's reasons sum to 1."""
+
+    channel: Annotated[str, Meta(description="which channel proposed it: content, popular, buy_again")]
+    share: Annotated[float, Meta(ge=0, le=1, description="part of the score that came through this channel")]
+    text: Annotated[str, Meta(description="in words, for people")]
+    because: Annotated[list[Cited], Meta(description="the shopper's events it rests on, strongest first")] = []
+
+
+class RecommendedItem(msgspec.Struct, frozen=True):
+    """One place of a recommendation."""
+
+    rank: Annotated[int, Meta(ge=1)]
+    item: str
+    score: Annotated[float, Meta(description="fused score; comparable within one recommendation only")]
+    channel: Annotated[str, Meta(description="the channel with the largest share")]
+    reasons: list[Reason]
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """The event that brought this recommendation about."""
+
+    topic: str
+    partition: int
+    offset: int
+    event: str
+    type: EventType
+    timestamp: Annotated[int, Meta(description="the event record's Kafka timestamp, Unix milliseconds")]
+    item: str | None = None
+
+
+class Recommendation(msgspec.Struct, frozen=True):
+    """What to show a shopper now. Key of the record: the shopper.
+
+    `id` is a function of shopper, source offset and policy: a re-sent recommendation has the id it had before.
+    """
+
+    id: str
+    user: str
+    time: Annotated[int, Meta(description="event time it holds for: the newest event it knows of, Unix milliseconds")]
+    trigger: Trigger
+    items: list[RecommendedItem]
+    as_of: Annotated[dict[str, int], Meta(description="`topic/partition` → offset of the last input record it rests on")]
+    model: Annotated[str, Meta(description="encoder version that made the vectors")]
+    policy: str
+    stage: Annotated[str, Meta(description="cold-start stage: `profile` or `popularity`")]
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """The headers of a record on the dead-letter topic (text, UTF-8), beside the record's own headers.
+
+    Key and value are those of the refused record, byte for byte.
+    """
+
+    reason: Annotated[str, Meta(description="header `upwell.reason`: undecodable, invalid, oversize, wrong-key, …")]
+    detail: Annotated[str, Meta(description="header `upwell.detail`: for people")]
+    topic: Annotated[str, Meta(description="header `upwell.topic`: where it came from")]
+    partition: Annotated[int, Meta(description="header `upwell.partition`")]
+    offset: Annotated[int, Meta(description="header `upwell.offset`")]
+    timestamp: Annotated[int, Meta(description="header `upwell.timestamp`: its Kafka timestamp")]
+
+
+RECORDS: dict[str, type[msgspec.Struct]] = {
+    record.__name__: record for record in (Event, CatalogueItem, Recommendation, DeadLetter)
+}
+"""By the name that `streams.topics` uses."""

@@ -1,0 +1,143 @@
+"""Settings, from the environment: `UPWELL_*` for Upwell, the names Kafka users know for the cluster.
+
+Secrets come through the environment or a file named by `*_FILE`; they are never printed (`SecretStr`).
+"""
+
+import os
+import ssl
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.errors import ConfigError
+
+
+class SecurityProtocol(StrEnum):
+    """How clients talk to the brokers."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_PLAINTEXT = "SASL_PLAINTEXT"
+    SASL_SSL = "SASL_SSL"
+
+
+class SaslMechanism(StrEnum):
+    """SASL mechanisms that aiokafka and Faust both speak without further libraries."""
+
+    PLAIN = "PLAIN"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+
+
+class KafkaSettings(BaseSettings):
+    """`KAFKA_*`: an existing cluster. Without `KAFKA_BOOTSTRAP_SERVERS` Upwell starts its own broker."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", extra="ignore", frozen=True)
+
+    bootstrap_servers: str | None = Field(None, description="host:port[,host:port…] of an existing cluster")
+    security_protocol: SecurityProtocol = Field(SecurityProtocol.PLAINTEXT, description="PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")
+    sasl_mechanism: SaslMechanism = Field(SaslMechanism.SCRAM_SHA_512, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")
+    sasl_username: str | None = Field(None, description="SASL user")
+    sasl_password: SecretStr | None = Field(None, description="SASL password")
+    sasl_password_file: Path | None = Field(None, description="file that holds the SASL password")
+    ssl_cafile: Path | None = Field(None, description="PEM file of the CA to trust (default: the system's)")
+    ssl_certfile: Path | None = Field(None, description="PEM client certificate, for mTLS")
+    ssl_keyfile: Path | None = Field(None, description="PEM client key, for mTLS")
+    ssl_key_password: SecretStr | None = Field(None, description="password of the client key")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "KafkaSettings":
+        if self.security_protocol.startswith("SASL"):
+            if not self.sasl_username or self._password() is None:
+                raise ValueError(
+                    f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs KAFKA_SASL_USERNAME and "
+                    "KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)"
+                )
+        return self
+
+    def _password(self) -> str | None:
+        if self.sasl_password is not None:
+            return self.sasl_password.get_secret_value()
+        if self.sasl_password_file is not None:
+            return self.sasl_password_file.read_text().rstrip("\n")
+        return None
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The TLS context, or None where the protocol has no TLS."""
+        if self.security_protocol not in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL):
+            return None
+        context = ssl.create_default_context(cafile=str(self.ssl_cafile) if self.ssl_cafile else None)
+        if self.ssl_certfile:
+            key_password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else None
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, key_password)
+        return context
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments for any aiokafka client, `bootstrap_servers` apart."""
+        options: dict[str, Any] = {"security_protocol": self.security_protocol.value}
+        if (context := self.ssl_context()) is not None:
+            options["ssl_context"] = context
+        if self.security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.sasl_mechanism.value
+            options["sasl_plain_username"] = self.sasl_username
+            options["sasl_plain_password"] = self._password()
+        return options
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "upwell"
+
+
+class Settings(BaseSettings):
+    """`UPWELL_*`: everything a worker can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="UPWELL_", extra="ignore", frozen=True)
+
+    shop: str = Field("shop", description="prefix of topic names and consumer groups", pattern=r"^[a-zA-Z0-9._-]{1,80}$")
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of the keyed topics, when they are created")
+    replication: int = Field(1, ge=1, le=9, description="replicas of the topics, when they are created")
+    data_dir: Path = Field(default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state"), description="RocksDB tables, broker data")
+    cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"), description="broker jars, models")
+
+    model: str = Field("all-MiniLM-L6-v2", description="encoder: a known model, a Hugging Face BERT directory, or `hashing`")
+    encode_batch: int = Field(64, ge=1, le=4096, description="catalogue records encoded at a time")
+
+    recommend: int = Field(20, ge=1, le=200, description="items in a recommendation")
+    policy: str = Field("default", description="name stamped on recommendations", pattern=r"^[a-zA-Z0-9._-]{1,40}$")
+    event_weights: dict[str, float] = Field(default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}')
+    max_event_bytes: int = Field(65_536, ge=256, description="larger event records are refused")
+    max_item_bytes: int = Field(262_144, ge=256, description="larger catalogue records are refused")
+    max_future_seconds: int = Field(86_400, ge=0, description="an event may be this far ahead of its record's timestamp")
+
+    fetch_wait_ms: int = Field(20, ge=1, le=5_000, description="how long the broker may hold a fetch back to fill it")
+    fetch_max_records: int = Field(2_000, ge=1, description="records in a micro-batch at most")
+    session_timeout_s: float = Field(10.0, ge=3.0, description="a worker silent for so long loses its partitions")
+    rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR")
+
+    @field_validator("data_dir", "cache_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().resolve()
+
+
+def load() -> tuple[Settings, KafkaSettings]:
+    """Read the environment.
+
+    Raises:
+        ConfigError: naming every variable that is wrong, without its value.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return Settings(), KafkaSettings()
+    except ValidationError as error:
+        prefix = "KAFKA_" if error.title == "KafkaSettings" else "UPWELL_"
+        lines = [
+            f"  {prefix + '_'.join(map(str, e['loc'])).upper() if e['loc'] else 'environment'}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigError("settings are wrong:\n" + "\n".join(lines)) from None

@@ -1,0 +1,140 @@
+"""Every topic: name, key, partitions, retention. The only place; AsyncAPI is generated from here.
+
+Four of them are the changelogs of RocksDB tables (`table` is set). They are public, compacted topics rather
+than hidden ones: what rebuilds a worker is the same thing a consumer may read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+DAY_MS = 86_400_000
+FOREVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the contract.
+
+    `compacted` topics keep the newest record of a key; the others keep `retention_ms` (-1: forever).
+    `key` and `value` say in words what the bytes are, `schema` names the record type in `streams.records`
+    (None for binary values). `table` is the RocksDB table whose changelog this topic is.
+    """
+
+    name: str
+    key: str
+    value: str
+    about: str
+    partitions: int
+    compacted: bool
+    retention_ms: int = FOREVER
+    schema: str | None = None
+    table: str | None = None
+    config: tuple[tuple[str, str], ...] = field(default=())
+
+    def broker_config(self) -> dict[str, str]:
+        """The topic-level configuration to create it with."""
+        config = {"cleanup.policy": "compact" if self.compacted else "delete", **dict(self.config)}
+        if not self.compacted:
+            config["retention.ms"] = str(self.retention_ms)
+        return config
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one shop. Iterates over all of them in the order of the data flow."""
+
+    events: Topic
+    catalogue: Topic
+    embeddings: Topic
+    profiles: Topic
+    trending: Topic
+    recommendations: Topic
+    dlq: Topic
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter((
+            self.events, self.catalogue, self.embeddings, self.profiles,
+            self.trending, self.recommendations, self.dlq,
+        ))  # fmt: skip
+
+    def by_table(self, table: str) -> Topic:
+        """The changelog topic of a table. Raises KeyError for an unknown table."""
+        for topic in self:
+            if topic.table == table:
+                return topic
+        raise KeyError(table)
+
+
+def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
+    """The contract for one shop.
+
+    Topics that are keyed alike have the same number of partitions, because a record's row, its changelog
+    entry and its output stay on the partition the record came from.
+    """
+    return Topics(
+        events=Topic(
+            name=f"{prefix}.events.v1",
+            key="shopper: `user`, else `anonymous_id`",
+            value="JSON event",
+            about="What shoppers do. Produced by the shop. The log that profiles and popularity are a function of.",
+            partitions=partitions,
+            compacted=False,
+            schema="Event",
+        ),
+        catalogue=Topic(
+            name=f"{prefix}.catalogue.v1",
+            key="item id",
+            value="JSON catalogue item, or null to delete the item",
+            about="What the shop sells. Produced by the shop. The newest record of an item is the item.",
+            partitions=partitions,
+            compacted=True,
+            schema="CatalogueItem",
+        ),
+        embeddings=Topic(
+            name=f"{prefix}.embeddings.v1",
+            key="item id",
+            value="binary: unit vector with model id and text digest (streams/codecs.py), or null",
+            about="One vector per item, read whole by every worker into its live index.",
+            partitions=partitions,
+            compacted=True,
+            table="embeddings",
+        ),
+        profiles=Topic(
+            name=f"{prefix}.profiles.v1",
+            key="shopper",
+            value="binary profile row (streams/codecs.py)",
+            about="The shoppers' profiles. Rebuilds a worker's RocksDB table.",
+            partitions=partitions,
+            compacted=True,
+            table="profiles",
+        ),
+        trending=Topic(
+            name=f"{prefix}.trending.v1",
+            key="item id",
+            value="binary decayed popularity of the item within this partition's events (streams/codecs.py)",
+            about="Live popularity, read whole by every worker and summed over partitions.",
+            partitions=partitions,
+            compacted=True,
+            table="trending",
+        ),
+        recommendations=Topic(
+            name=f"{prefix}.recommendations.v1",
+            key="shopper",
+            value="JSON recommendation",
+            about="Fresh, diverse, explained recommendations: the product.",
+            partitions=partitions,
+            compacted=False,
+            retention_ms=7 * DAY_MS,
+            schema="Recommendation",
+        ),
+        dlq=Topic(
+            name=f"{prefix}.dlq.v1",
+            key="the refused record's key",
+            value="the refused record's value, byte for byte; why and where from is in the headers",
+            about="Records that were refused, with the reason.",
+            partitions=1,
+            compacted=False,
+            retention_ms=30 * DAY_MS,
+            schema="DeadLetter",
+        ),
+    )
