@@ -25,7 +25,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     time: Annotated[Millis, Meta(description="when it happened (event time), Unix milliseconds")]
     user: Annotated[Id, Meta(description="known shopper")] | None = None
     item: Annotated[Id, Meta(description="item id; required for every type but `search`")] | None = None
-    value: Annotated[float, Meta(description="stars for `rating` (1 to 5); quantity for `purchase` and `return`")] | None = None
+    value: (
+        Annotated[float, Meta(description="stars for `rating` (1 to 5); quantity for `purchase` and `return`")] | None
+    ) = None
     session: Annotated[Id, Meta(description="browsing session, order or basket")] | None = None
     anonymous_id: Annotated[Id, Meta(description="cookie or device id of a shopper who is not logged in")] | None = None
     query: Annotated[str, Meta(max_length=1024, description="search text")] | None = None
@@ -38,7 +40,9 @@ class CatalogueItem(msgspec.Struct, frozen=True, omit_defaults=True):
     id: Id
     title: Annotated[str, Meta(min_length=1, max_length=2048)]
     description: Annotated[str, Meta(max_length=65_536)] = ""
-    category: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=16, description="path, broadest first")] = []
+    category: Annotated[
+        list[Annotated[str, Meta(max_length=256)]], Meta(max_length=16, description="path, broadest first")
+    ] = []
     brand: Annotated[str, Meta(max_length=256)] | None = None
     price: Annotated[float, Meta(ge=0)] | None = None
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217")] | None = None
@@ -46,7 +50,9 @@ class CatalogueItem(msgspec.Struct, frozen=True, omit_defaults=True):
     rating: Annotated[float, Meta(ge=0, le=5, description="mean stars")] | None = None
     language: Annotated[str, Meta(max_length=35, description="BCP 47")] | None = None
     attributes: Attributes = {}
-    image_vector: Annotated[list[float], Meta(max_length=4096, description="embedding of the picture, by the producer")] | None = None
+    image_vector: (
+        Annotated[list[float], Meta(max_length=4096, description="embedding of the picture, by the producer")] | None
+    ) = None
 
 
 class Cited(msgspec.Struct, frozen=True):
@@ -99,7 +105,9 @@ class Recommendation(msgspec.Struct, frozen=True):
     time: Annotated[int, Meta(description="event time it holds for: the newest event it knows of, Unix milliseconds")]
     trigger: Trigger
     items: list[RecommendedItem]
-    as_of: Annotated[dict[str, int], Meta(description="`topic/partition` → offset of the last input record it rests on")]
+    as_of: Annotated[
+        dict[str, int], Meta(description="`topic/partition` → offset of the last input record it rests on")
+    ]
     model: Annotated[str, Meta(description="encoder version that made the vectors")]
     policy: str
     stage: Annotated[str, Meta(description="cold-start stage: `profile` or `popularity`")]

@@ -38,8 +38,12 @@ class KafkaSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KAFKA_", extra="ignore", frozen=True)
 
     bootstrap_servers: str | None = Field(None, description="host:port[,host:port…] of an existing cluster")
-    security_protocol: SecurityProtocol = Field(SecurityProtocol.PLAINTEXT, description="PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")
-    sasl_mechanism: SaslMechanism = Field(SaslMechanism.SCRAM_SHA_512, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")
+    security_protocol: SecurityProtocol = Field(
+        SecurityProtocol.PLAINTEXT, description="PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"
+    )
+    sasl_mechanism: SaslMechanism = Field(
+        SaslMechanism.SCRAM_SHA_512, description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+    )
     sasl_username: str | None = Field(None, description="SASL user")
     sasl_password: SecretStr | None = Field(None, description="SASL password")
     sasl_password_file: Path | None = Field(None, description="file that holds the SASL password")
@@ -50,12 +54,11 @@ class KafkaSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> "KafkaSettings":
-        if self.security_protocol.startswith("SASL"):
-            if not self.sasl_username or self._password() is None:
-                raise ValueError(
-                    f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs KAFKA_SASL_USERNAME and "
-                    "KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)"
-                )
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self._password()):
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs KAFKA_SASL_USERNAME and "
+                "KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)"
+            )
         return self
 
     def _password(self) -> str | None:
@@ -96,21 +99,31 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UPWELL_", extra="ignore", frozen=True)
 
-    shop: str = Field("shop", description="prefix of topic names and consumer groups", pattern=r"^[a-zA-Z0-9._-]{1,80}$")
+    shop: str = Field(
+        "shop", description="prefix of topic names and consumer groups", pattern=r"^[a-zA-Z0-9._-]{1,80}$"
+    )
     partitions: int = Field(4, ge=1, le=1024, description="partitions of the keyed topics, when they are created")
     replication: int = Field(1, ge=1, le=9, description="replicas of the topics, when they are created")
-    data_dir: Path = Field(default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state"), description="RocksDB tables, broker data")
+    data_dir: Path = Field(
+        default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state"), description="RocksDB tables, broker data"
+    )
     cache_dir: Path = Field(default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"), description="broker jars, models")
 
-    model: str = Field("all-MiniLM-L6-v2", description="encoder: a known model, a Hugging Face BERT directory, or `hashing`")
+    model: str = Field(
+        "all-MiniLM-L6-v2", description="encoder: a known model, a Hugging Face BERT directory, or `hashing`"
+    )
     encode_batch: int = Field(64, ge=1, le=4096, description="catalogue records encoded at a time")
 
     recommend: int = Field(20, ge=1, le=200, description="items in a recommendation")
     policy: str = Field("default", description="name stamped on recommendations", pattern=r"^[a-zA-Z0-9._-]{1,40}$")
-    event_weights: dict[str, float] = Field(default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}')
+    event_weights: dict[str, float] = Field(
+        default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}'
+    )
     max_event_bytes: int = Field(65_536, ge=256, description="larger event records are refused")
     max_item_bytes: int = Field(262_144, ge=256, description="larger catalogue records are refused")
-    max_future_seconds: int = Field(86_400, ge=0, description="an event may be this far ahead of its record's timestamp")
+    max_future_seconds: int = Field(
+        86_400, ge=0, description="an event may be this far ahead of its record's timestamp"
+    )
 
     fetch_wait_ms: int = Field(20, ge=1, le=5_000, description="how long the broker may hold a fetch back to fill it")
     fetch_max_records: int = Field(2_000, ge=1, description="records in a micro-batch at most")

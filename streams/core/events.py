@@ -84,7 +84,7 @@ def weights(changes: Mapping[str, float]) -> dict[EventType, float]:
     """
     merged = dict(WEIGHTS)
     for name, weight in changes.items():
-        if name not in EventType:
+        if name not in {known.value for known in EventType}:
             raise ValueError(f"unknown event type {name!r}; known: {', '.join(EventType)}")
         if not math.isfinite(weight):
             raise ValueError(f"weight of {name!r} is {weight}, not a finite number")
@@ -116,7 +116,9 @@ def validate(
     if key != shopper:
         return Invalid("wrong-key", "the record's key is not the event's `user` (else `anonymous_id`)")
     if event.time > timestamp + max_future_ms:
-        return Invalid("time-travel", f"event time {event.time} is more than {max_future_ms} ms ahead of the record's {timestamp}")
+        return Invalid(
+            "time-travel", f"event time {event.time} is more than {max_future_ms} ms ahead of the record's {timestamp}"
+        )
     if event.item is None:
         if event.type is EventType.SEARCH:
             return None
