@@ -1,0 +1,101 @@
+"""The one home of hnswlib: a graph over private labels that grows by doubling and never gives a short answer.
+
+HNSW: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small
+World graphs", 2016 (arXiv:1603.09320).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+from index.base import Vectors
+from index.labels import GraphLabels
+
+_RETRY_EF = 4
+
+
+class ShortAnswerError(Exception):
+    """The graph could not reach as many live items as were asked for."""
+
+
+@dataclass(frozen=True)
+class HnswParams:
+    """How a graph is built, searched and cleaned. The defaults are measured on sentence embeddings, k = 100.
+
+    Attributes:
+        m: links of a node on the upper layers, twice as many on the lowest.
+        ef_construction: how many candidates an insertion looks at.
+        ef: how many candidates a search keeps; a search for k keeps at least 1.3 k.
+        tombstone_share: the graph is rebuilt once it holds more than this share of the live items in tombstones.
+        threads: threads inside one call.
+        seed: of the levels; with one thread the same insertions give the same graph.
+    """
+
+    m: int = 16
+    ef_construction: int = 100
+    ef: int = 130
+    tombstone_share: float = 0.25
+    threads: int = 1
+    seed: int = 100
+
+
+class Graph:
+    """An hnswlib graph of unit vectors. Not safe to use from two threads at a time."""
+
+    def __init__(self, dim: int, params: HnswParams, capacity: int = 1024) -> None:
+        """An empty graph.
+
+        Args:
+            dim: length of a vector.
+            params: as above.
+            capacity: for how many labels memory is set aside at first.
+        """
+        self._params = params
+        self._index = _new(dim, params)
+        self._index.init_index(
+            max_elements=max(1, capacity), M=params.m, ef_construction=params.ef_construction, random_seed=params.seed
+        )
+
+    def add(self, vectors: Vectors, labels: GraphLabels) -> None:
+        """Insert unit vectors under labels never used before."""
+        if not len(labels):  # hnswlib looks at the first row before it counts them
+            return
+        wanted = self._index.element_count + len(labels)
+        if wanted > self._index.max_elements:
+            self._index.resize_index(max(2 * self._index.max_elements, wanted))
+        self._index.add_items(vectors, labels, num_threads=self._params.threads)
+
+    def forget(self, labels: GraphLabels) -> None:
+        """Turn labels into tombstones: passed through by a search, never returned."""
+        for label in labels.tolist():
+            self._index.mark_deleted(label)
+
+    def nearest(self, queries: Vectors, k: int, live: int) -> tuple[GraphLabels, npt.NDArray[np.float32]]:
+        """About the `k` nearest live labels of each query, best first, with their cosines, (b, k) each.
+
+        Args:
+            queries: float32 (b, dim), unit length.
+            k: 1 ≤ k ≤ live.
+            live: how many labels are no tombstones.
+
+        Raises:
+            ShortAnswerError: some query reached fewer than k live labels, with four times the candidates too.
+        """
+        ef = max(self._params.ef, int(1.3 * k))
+        for width in (ef, min(_RETRY_EF * ef, max(ef, live))):
+            self._index.set_ef(width)
+            try:
+                labels, distances = self._index.knn_query(queries, k=k, num_threads=self._params.threads)
+            except RuntimeError:  # hnswlib's only word for "fewer than k"; it names no type of its own
+                continue
+            return labels.astype(np.int64), np.float32(1.0) - distances
+        raise ShortAnswerError(f"fewer than {k} of {live} live labels can be reached")
+
+
+def _new(dim: int, params: HnswParams) -> Any:
+    index = hnswlib.Index(space="ip", dim=dim)
+    index.set_num_threads(params.threads)
+    return index
