@@ -1,0 +1,88 @@
+"""One example record of every JSON topic, for the AsyncAPI document and docs/topics.md. Made up, but true to type."""
+
+from msgspec import Struct
+
+from streams.core.events import EventType
+from streams.records import (
+    CatalogueItem,
+    Cited,
+    Event,
+    Reason,
+    Recommendation,
+    RecommendedItem,
+    Trigger,
+)
+
+_MONDAY_10H = 1_767_607_200_000  # 2026-01-05 10:00:00 UTC
+_VIEWED = Cited("hammer-16oz", EventType.VIEW, _MONDAY_10H)
+
+SAMPLES: dict[str, Struct] = {
+    "view": Event(
+        id="01J-7f3a",
+        type=EventType.VIEW,
+        time=_MONDAY_10H,
+        user="u-1842",
+        item="hammer-16oz",
+        session="s-99",
+        attributes={"device": "phone"},
+    ),
+    "purchase": Event(
+        id="01J-7f3b",
+        type=EventType.PURCHASE,
+        time=_MONDAY_10H + 95_000,
+        user="u-1842",
+        item="nails-50mm",
+        value=2.0,
+        session="order-5531",
+    ),
+    "item": CatalogueItem(
+        id="hammer-16oz",
+        title="Claw hammer, 16 oz, hickory handle",
+        description="Forged steel head, straight claw, for framing and pulling nails.",
+        category=["Tools", "Hand tools", "Hammers"],
+        brand="Ironwood",
+        price=24.9,
+        currency="EUR",
+        rating=4.6,
+        language="en",
+    ),
+    "recommendation": Recommendation(
+        id="2f0c9f0e6f1f6a9b1f4bb0e7a0c1d2e3",
+        user="u-1842",
+        time=_MONDAY_10H + 95_000,
+        trigger=Trigger(
+            topic="shop.events.v1",
+            partition=2,
+            offset=48_211,
+            event="01J-7f3b",
+            type=EventType.PURCHASE,
+            timestamp=_MONDAY_10H + 95_012,
+            item="nails-50mm",
+        ),
+        items=[
+            RecommendedItem(
+                rank=1,
+                item="mallet-rubber",
+                score=0.031746,
+                channel="content",
+                reasons=[
+                    Reason(
+                        channel="content",
+                        share=1.0,
+                        text="like Claw hammer, 16 oz, hickory handle, viewed on 2026-01-05",
+                        because=[_VIEWED],
+                    )
+                ],
+            )
+        ],
+        as_of={"shop.embeddings.v1/0": 1204, "shop.events.v1/2": 48_211, "shop.trending.v1/2": 30_555},
+        model="all-MiniLM-L6-v2",
+        policy="default",
+        stage="profile",
+    ),
+}
+
+
+def of(record: str) -> list[tuple[str, Struct]]:
+    """The samples of a record type, by name."""
+    return [(name, sample) for name, sample in SAMPLES.items() if type(sample).__name__ == record]
