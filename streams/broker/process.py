@@ -1,0 +1,100 @@
+"""Server processes: spawn one, know it again later by pid and birth, stop it.
+
+A pid alone does not name a process: pids are reused. A pid with its start time does.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TETHER = Path(__file__).with_name("tether.py")
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessId:
+    """A process, this one and no later one with the same pid."""
+
+    pid: int
+    born: str
+    """When it started, in the unit the system tells it; compared, never read."""
+
+    def alive(self) -> bool:
+        """Whether it still runs. A child that has ended is reaped on the way."""
+        status = _status(self.pid)
+        if status is None or status.born != self.born:
+            return False
+        if status.ended:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+            return False
+        return True
+
+    def stop(self, grace_s: float) -> bool:
+        """Ask it to stop, kill it after `grace_s` seconds; return whether it stopped when asked."""
+        for number, deadline_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
+            if not self.alive():
+                return True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            if self._gone_within(deadline_s):
+                return number == signal.SIGTERM
+        return False
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_S)
+        return True
+
+
+def spawn(command: Sequence[str], log: Path, *, tied: bool) -> ProcessId:
+    """Start a server in a session of its own, its output appended to `log`.
+
+    Its own session keeps a Ctrl-C in the terminal from reaching the broker before the programs that use it.
+
+    Args:
+        command: program (an absolute path) and arguments.
+        log: file for stdout and stderr.
+        tied: the server is told to stop when this thread ends, however it ends (Linux). Call it from the main
+            thread then.
+    """
+    argv = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command] if tied else list(command)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setsid=True)
+    status = _status(pid)
+    return ProcessId(pid, status.born if status else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    born: str
+    ended: bool
+
+
+def _status(pid: int) -> _Status | None:
+    """State of a pid, None where there is no such process."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            # The command name, in parentheses, may hold anything: the fields are counted from behind it.
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return _Status(born=fields[19], ended=fields[0] in "ZX")
+    shown = subprocess.run(["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, born = shown.stdout.strip().partition(" ")
+    return _Status(born=born.strip(), ended=state.startswith("Z")) if state else None

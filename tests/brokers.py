@@ -1,0 +1,67 @@
+"""The broker that the tests run on: one for the whole run, the first of this ladder that can be had.
+
+KAFKA_BOOTSTRAP_SERVERS → Docker (testcontainers) → Apache Kafka as a child process → noida-db
+"""
+
+import contextlib
+import gc
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from streams.broker import Broker, BrokerKind, running
+from streams.broker.local import disowned
+from streams.settings import KafkaSettings, Settings
+
+
+@contextlib.contextmanager
+def suite_broker(directory: Path) -> Iterator[Broker]:
+    """The broker of a test run. `directory` is for the data of one that is started here."""
+    with contextlib.ExitStack() as stack:
+        kafka = KafkaSettings()
+        broker = None if kafka.bootstrap_servers else _in_docker(stack)
+        if broker is None:
+            broker = stack.enter_context(private_broker(directory, kafka))
+        yield disowned(broker)
+
+
+@contextlib.contextmanager
+def private_broker(
+    directory: Path, kafka: KafkaSettings | None = None, kind: BrokerKind | None = None
+) -> Iterator[Broker]:
+    """A broker of one's own, to be killed or filled; never an existing cluster unless `kafka` names one."""
+    kafka = kafka or KafkaSettings(bootstrap_servers=None)
+    with running(Settings(), kafka, data_dir=directory, kind=kind) as broker:
+        yield broker
+
+
+def _in_docker(stack: contextlib.ExitStack) -> Broker | None:
+    """Kafka in a container, None where no Docker engine answers or the image cannot be had."""
+    if not _engine_answers():
+        return None
+    from testcontainers.kafka import KafkaContainer
+
+    try:
+        container = stack.enter_context(
+            KafkaContainer().with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+        )
+    except Exception as error:  # whatever keeps the container from running, the next rung serves as well
+        print(f"No Kafka in Docker ({type(error).__name__}): using one without it.", file=sys.stderr)
+        return None
+    return Broker(container.get_bootstrap_server(), BrokerKind.CLUSTER, owned=True)
+
+
+def _engine_answers() -> bool:
+    import docker  # type: ignore[import-untyped]
+
+    with warnings.catch_warnings():
+        # Where nobody answers, the client leaves its socket to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with contextlib.closing(docker.from_env(timeout=3)) as client:
+                return bool(client.ping())
+        except docker.errors.DockerException:
+            return False
+        finally:
+            gc.collect()
