@@ -59,13 +59,20 @@ class EventLike(Protocol):
 
 
 class Interaction(NamedTuple):
-    """An accepted event, as a profile keeps it. `time` in Unix milliseconds; `event` is the event's id."""
+    """An accepted event, as a profile keeps it. `time` in Unix milliseconds."""
 
     item: str
     type: EventType
     weight: float
     time: int
+
+
+class Arrival(NamedTuple):
+    """An interaction (None: an event that says nothing of an item) with where in the log it stands."""
+
+    offset: int
     event: str
+    interaction: Interaction | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +135,4 @@ def validate(
         if event.value is None or not 1.0 <= event.value <= 5.0:
             return Invalid("invalid", "`value` of a rating must be stars from 1 to 5")
         weight *= (event.value - 3.0) / 2.0
-    return Interaction(event.item, event.type, weight, event.time, event.id)
+    return Interaction(event.item, event.type, weight, event.time)

@@ -1,0 +1,33 @@
+"""Exponential decay without sweeps: forward decay (Cormode et al., ICDE 2009), kept in logarithms.
+
+A contribution of weight w at time t counts w · 2^((now - t) / -half_life) at any later `now`. Forward decay stores
+w · 2^(t / half_life) instead, which needs no update as time passes: everything that is stored decays alike, so
+sums and their order stay right for ever. The sum is kept as its natural logarithm, because 2^(t / half_life)
+leaves the range of a float64 within decades. Sums do not depend on the order of arrival (but for rounding).
+"""
+
+import math
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+EMPTY = -math.inf
+"""Log mass of nothing."""
+
+
+def log_mass(weight: float, time: int, half_life_ms: float) -> float:
+    """Log of a forward-decayed contribution. `weight` > 0; `time` in Unix milliseconds."""
+    return math.log(weight) + time / half_life_ms * math.log(2.0)
+
+
+def add(a: float, b: float) -> float:
+    """Log of the sum of two masses that are given as logs."""
+    high, low = (a, b) if a >= b else (b, a)
+    if low == EMPTY:
+        return high
+    return high + math.log1p(math.exp(low - high))
+
+
+def value_at(log_mass: float, now: int, half_life_ms: float) -> float:
+    """The decayed value of a log mass at `now` (Unix milliseconds); 0.0 for `EMPTY`."""
+    return math.exp(log_mass - now / half_life_ms * math.log(2.0))

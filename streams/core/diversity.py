@@ -1,0 +1,54 @@
+"""Choosing a diverse list from scored candidates: maximal marginal relevance and category caps.
+
+MMR (Carbonell & Goldstein, SIGIR 1998): take next the item that maximises
+λ · relevance - (1 - λ) · (largest cosine to what was taken).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def choose(
+    scores: npt.NDArray[np.float64],
+    vectors: npt.NDArray[np.float32],
+    size: int,
+    balance: float,
+    categories: Sequence[str | None] | None = None,
+    max_per_category: int | None = None,
+) -> list[int]:
+    """Positions of the chosen candidates, in the order they were taken.
+
+    Args:
+        scores: float64 (n,), best first, > 0; relevance is the score over the largest one.
+        vectors: float32 (n, dim), unit rows; a row of zeros is similar to nothing.
+        size: how many to choose, fewer if the candidates or the caps run out.
+        balance: λ in [0, 1]; 1 keeps the order of the scores.
+        categories: (n,) a category per candidate, None for uncapped; needed with `max_per_category`.
+        max_per_category: at most so many of one category.
+    """
+    count = len(scores)
+    if count == 0:
+        return []
+    relevance = balance * scores / scores[0]
+    similarity = (1.0 - balance) * (vectors @ vectors.T)
+    penalty = np.zeros(count)
+    blocked = np.zeros(count, dtype=bool)
+    taken: Counter[str] = Counter()
+    chosen: list[int] = []
+    while len(chosen) < size:
+        gain = np.where(blocked, -np.inf, relevance - penalty)
+        best = int(np.argmax(gain))
+        if gain[best] == -np.inf:
+            break
+        chosen.append(best)
+        blocked[best] = True
+        np.maximum(penalty, similarity[best], out=penalty)
+        category = categories[best] if categories is not None else None
+        if category is not None and max_per_category is not None:
+            taken[category] += 1
+            if taken[category] >= max_per_category:
+                blocked |= np.fromiter((other == category for other in categories or ()), dtype=bool, count=count)
+    return chosen

@@ -1,0 +1,104 @@
+"""Reasons: which channel, how much, and which of the shopper's events it rests on."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core.candidates import Candidate
+from streams.core.events import EventType, Interaction
+from streams.core.policy import Channel
+from streams.core.profile import INTENT_HALF_LIFE, Habit, Profile
+
+CITED = 2
+"""Events cited for one reason."""
+
+VERBS = {
+    EventType.VIEW: "viewed",
+    EventType.CLICK: "clicked on",
+    EventType.CART: "put in the cart",
+    EventType.FAVOURITE: "marked as favourite",
+    EventType.PURCHASE: "bought",
+    EventType.RATING: "rated",
+}
+
+
+class Cause(NamedTuple):
+    """Why an item is there: a channel's share of the score, in words, with the events behind it."""
+
+    channel: Channel
+    share: float
+    text: str
+    because: list[Interaction]
+
+
+def pull(
+    vectors: npt.NDArray[np.float32], recent_vectors: npt.NDArray[np.float32], recent: Sequence[Interaction]
+) -> npt.NDArray[np.float32]:
+    """How strongly each recent interaction pulls towards each item: cosine · weight · age, as intent weighs them.
+
+    Args:
+        vectors: float32 (n, dim), unit rows, of the items to explain.
+        recent_vectors: float32 (m, dim), of the interactions' items.
+        recent: (m,) interactions of positive weight, newest last.
+
+    Returns:
+        float32 (n, m).
+    """
+    ages = np.arange(len(recent) - 1, -1, -1)
+    weights = np.array([interaction.weight for interaction in recent]) * 0.5 ** (ages / INTENT_HALF_LIFE)
+    return (vectors @ recent_vectors.T * weights).astype(np.float32)
+
+
+def causes(
+    candidate: Candidate,
+    profile: Profile,
+    recent: Sequence[Interaction],
+    pulls: npt.NDArray[np.float32],
+    title: Callable[[str], str],
+) -> list[Cause]:
+    """The reasons of one item, largest share first; the shares sum to 1.
+
+    Args:
+        candidate: the item with what each channel gave of its score.
+        profile: the shopper's.
+        recent: (m,) the interactions that `pulls` speaks of.
+        pulls: float32 (m,), one row of `pull`.
+        title: an item's title by its id.
+    """
+    found = []
+    for channel, gain in candidate.gains.items():
+        if channel is Channel.BUY_AGAIN:
+            text, because = _buy_again(candidate.item, profile.habits[candidate.item])
+        elif channel is Channel.CONTENT:
+            text, because = _content(recent, pulls, title)
+        else:
+            text, because = f"popular now (number {candidate.ranks[channel]})", []
+        found.append(Cause(channel, gain / candidate.score, text, because))
+    return sorted(found, key=lambda cause: (-cause.share, cause.channel))
+
+
+def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:
+    times = "once" if habit.purchases == 1 else f"{habit.purchases} times"
+    last = Interaction(item, EventType.PURCHASE, 1.0, habit.last)
+    return f"bought {times}, last on {_day(habit.last)}", [last]
+
+
+def _content(
+    recent: Sequence[Interaction], pulls: npt.NDArray[np.float32], title: Callable[[str], str]
+) -> tuple[str, list[Interaction]]:
+    strongest: dict[str, Interaction] = {}
+    for place in np.argsort(-pulls, kind="stable"):
+        if pulls[place] <= 0 or len(strongest) == CITED:
+            break
+        strongest.setdefault(recent[place].item, recent[place])
+    if not strongest:
+        return "close to what you keep buying", []
+    cited = list(strongest.values())
+    return f"like {title(cited[0].item)}, {VERBS.get(cited[0].type, 'seen')} on {_day(cited[0].time)}", cited
+
+
+def _day(millis: int) -> str:
+    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%d")

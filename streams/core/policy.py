@@ -1,0 +1,38 @@
+"""How recommendations are made: which channels, how many, how diverse. Data, not code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Channel(StrEnum):
+    """Where candidates come from. The values are the wire names."""
+
+    CONTENT = "content"
+    POPULAR = "popular"
+    BUY_AGAIN = "buy_again"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A named way to recommend.
+
+    Attributes:
+        name: stamped on every recommendation, part of its id.
+        size: items in a recommendation.
+        pool: candidates taken from each channel.
+        channel_weights: weight of a channel in the fusion; a channel without one is off.
+        diversity: λ of MMR, 0 to 1: 1 ranks by score alone, less trades score for difference.
+        max_per_category: at most so many items of one (finest) category; None for no cap.
+        excluded: items never recommended.
+    """
+
+    name: str = "default"
+    size: int = 20
+    pool: int = 100
+    channel_weights: Mapping[Channel, float] = field(
+        default_factory=lambda: {Channel.CONTENT: 1.0, Channel.POPULAR: 1.0, Channel.BUY_AGAIN: 1.3}
+    )
+    diversity: float = 0.9
+    max_per_category: int | None = None
+    excluded: frozenset[str] = frozenset()

@@ -1,0 +1,86 @@
+"""Live popularity: decayed weight of what all shoppers did with an item.
+
+Each event partition keeps its own sums (one writer each), which anyone may add up. Negative and weightless events
+do not count.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core import decay
+from streams.core.events import Arrival
+
+HALF_LIFE_MS = 14.0 * decay.DAY_MS
+"""An event counts half as much after this time."""
+
+
+class Popularity(NamedTuple):
+    """Sum of one item within one partition: log of the forward-decayed weight, and the last offset in it."""
+
+    offset: int = -1
+    log_mass: float = decay.EMPTY
+
+
+def fold(popularity: Popularity, arrivals: Iterable[Arrival]) -> Popularity:
+    """Add an item's arrivals, in offset order; those at or below the offset were added before."""
+    offset, mass = popularity
+    for arrival in arrivals:
+        if arrival.offset <= offset or arrival.interaction is None:
+            continue
+        offset = arrival.offset
+        if arrival.interaction.weight > 0:
+            mass = decay.add(mass, decay.log_mass(arrival.interaction.weight, arrival.interaction.time, HALF_LIFE_MS))
+    return Popularity(offset, mass)
+
+
+class Board:
+    """Popularity over all partitions: what is doing best now.
+
+    Holds float64 (items, partitions) log masses and answers from a ranking that is renewed when asked after a change.
+    All masses decay alike, so the ranking needs no clock. Equal masses are ranked by item id.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._masses = np.full((1024, partitions), decay.EMPTY)
+        self._places: dict[str, int] = {}
+        self._items: list[str] = []
+        self._ranking: list[str] = []
+        self._stale = False
+
+    def update(self, item: str, partition: int, log_mass: float) -> None:
+        """Set an item's sum within one partition."""
+        place = self._places.get(item)
+        if place is None:
+            place = self._places[item] = len(self._items)
+            self._items.append(item)
+            if place == len(self._masses):
+                self._masses = np.vstack((self._masses, np.full_like(self._masses, decay.EMPTY)))
+        self._masses[place, partition] = log_mass
+        self._stale = True
+
+    def total(self, item: str) -> float:
+        """Log mass of an item over all partitions; `decay.EMPTY` for one never seen."""
+        place = self._places.get(item)
+        return decay.EMPTY if place is None else float(np.logaddexp.reduce(self._masses[place]))
+
+    def top(self, count: int) -> list[str]:
+        """The most popular items, best first; items without mass are left out."""
+        if self._stale or count > len(self._ranking):
+            self._ranking = self._rank(count)
+            self._stale = False
+        return self._ranking[:count]
+
+    def _rank(self, count: int) -> list[str]:
+        masses = self._masses[: len(self._items)]
+        # Rounded, so that sums which differ by the order of adding alone stay equal and are ranked by id.
+        totals: npt.NDArray[np.float64] = np.atleast_1d(np.round(np.logaddexp.reduce(masses, axis=1), 9))
+        if count < len(totals):
+            cut = np.partition(totals, len(totals) - count)[len(totals) - count]
+            places = np.flatnonzero((totals >= cut) & (totals > decay.EMPTY))
+        else:
+            places = np.flatnonzero(totals > decay.EMPTY)
+        ranked = sorted((-totals[place], self._items[place]) for place in places)
+        return [item for _, item in ranked[:count]]

@@ -1,0 +1,85 @@
+"""The guarded edge: raw Kafka bytes become checked values or a rejection with its reason. Nothing else parses them.
+
+Every rule is a function of the record alone, so that a replay accepts and refuses the same records.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.core import events
+from streams.core.events import Arrival, EventType
+from streams.engine.effects import Record, Rejection, RejectReason
+from streams.records import CatalogueItem, Event
+
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_item = msgspec.json.Decoder(CatalogueItem).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the edge lets through. Sizes in bytes, times in milliseconds; `weights` by event type."""
+
+    max_event_bytes: int
+    max_item_bytes: int
+    max_future_ms: int
+    weights: Mapping[EventType, float]
+
+
+class AcceptedEvent(NamedTuple):
+    """An event with its shopper, ready to be folded."""
+
+    shopper: str
+    event: Event
+    arrival: Arrival
+
+
+def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
+    """Decode and check a record of the events topic."""
+    decoded = _decode(record, _decode_event, limits.max_event_bytes)
+    if isinstance(decoded, Rejection):
+        return decoded
+    key, event = decoded
+    if event is None:
+        return Rejection(record, RejectReason.INVALID, "an event must not be null")
+    checked = events.validate(
+        event, key=key, timestamp=record.timestamp, weights=limits.weights, max_future_ms=limits.max_future_ms
+    )
+    if isinstance(checked, events.Invalid):
+        return Rejection(record, RejectReason(checked.reason), checked.detail)
+    return AcceptedEvent(key, event, Arrival(record.offset, event.id, checked))
+
+
+def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | None] | Rejection:
+    """Decode and check a record of the catalogue topic: item id with the item, None where it was deleted."""
+    decoded = _decode(record, _decode_item, limits.max_item_bytes)
+    if isinstance(decoded, Rejection):
+        return decoded
+    key, item = decoded
+    if item is not None and item.id != key:
+        return Rejection(record, RejectReason.WRONG_KEY, "the record's key is not the item's `id`")
+    return key, item
+
+
+def _decode(record: Record, decode: Any, max_bytes: int) -> tuple[str, Any] | Rejection:
+    """Key as text and the decoded value; None for a null value."""
+    if not record.key:
+        return Rejection(record, RejectReason.WRONG_KEY, "the record has no key")
+    try:
+        key = record.key.decode()
+    except UnicodeDecodeError:
+        return Rejection(record, RejectReason.WRONG_KEY, "the record's key is not UTF-8 text")
+    if record.value is None:
+        return key, None
+    if len(record.value) > max_bytes:
+        return Rejection(record, RejectReason.OVERSIZE, f"{len(record.value)} bytes, at most {max_bytes} are read")
+    try:
+        return key, decode(record.value)
+    except msgspec.ValidationError as error:
+        return Rejection(record, RejectReason.INVALID, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Rejection(record, RejectReason.UNDECODABLE, str(error))
+    except RecursionError:
+        return Rejection(record, RejectReason.UNDECODABLE, "nested too deeply")

@@ -1,0 +1,106 @@
+"""What every worker holds in memory of the compacted topics, read whole: index, item facts, live popularity.
+
+    shop.catalogue.v1  ──► facts       what an item is, whether it can be bought
+    shop.embeddings.v1 ──► index       where it is among the others
+    shop.trending.v1   ──► board       how much is done with it, summed over the event partitions
+
+`Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from index.base import VectorIndex
+from streams import codecs
+from streams.core.trending import Board
+from streams.edge import Limits, accept_item
+from streams.engine.effects import Record, Rejection
+from streams.records import CatalogueItem
+from streams.topics import Topics
+
+
+class Facts(NamedTuple):
+    """What serving needs to know of an item. `category` is the finest of its path."""
+
+    title: str
+    available: bool
+    category: str | None
+    brand: str | None
+    price: float | None
+
+
+def facts_of(item: CatalogueItem) -> Facts:
+    """The facts of a catalogue item."""
+    return Facts(item.title, item.available, item.category[-1] if item.category else None, item.brand, item.price)
+
+
+class Replica:
+    """One worker's copy of the shared state, as of `as_of`."""
+
+    def __init__(self, topics: Topics, index: VectorIndex, limits: Limits) -> None:
+        self.index = index
+        self.facts: dict[str, Facts] = {}
+        self.board = Board(topics.trending.partitions)
+        self.as_of: dict[str, int] = {}
+        """`topic/partition` → offset of the last record applied."""
+        self.model = ""
+        """Id of the encoder whose vectors are in the index; empty before the first one."""
+        self.ignored_vectors = 0
+        """Vectors left out because another model made them: one index never mixes two."""
+        self._limits = limits
+        self._appliers = {
+            topics.catalogue.name: self._apply_catalogue,
+            topics.embeddings.name: self._apply_embeddings,
+            topics.trending.name: self._apply_trending,
+        }
+
+    def apply(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Apply consecutive records of one partition, in offset order."""
+        self._appliers[topic](records)
+        self.as_of[f"{topic}/{partition}"] = records[-1].offset
+
+    def available(self, item: str) -> bool:
+        """Whether an item is in the catalogue and can be bought."""
+        facts = self.facts.get(item)
+        return facts is not None and facts.available
+
+    def title(self, item: str) -> str:
+        """The item's title, or its id where the catalogue has none."""
+        facts = self.facts.get(item)
+        return facts.title if facts else item
+
+    def _apply_catalogue(self, records: Iterable[Record]) -> None:
+        for record in records:
+            accepted = accept_item(record, self._limits)
+            if isinstance(accepted, Rejection):  # the encoder agent sends it to the dead-letter topic
+                continue
+            key, item = accepted
+            if item is None:
+                self.facts.pop(key, None)
+            else:
+                self.facts[key] = facts_of(item)
+
+    def _apply_embeddings(self, records: Iterable[Record]) -> None:
+        newest = {record.key.decode(): record.value for record in records if record.key}
+        deleted = [item for item, value in newest.items() if value is None]
+        vectors = {}
+        for item, value in newest.items():
+            if value is None:
+                continue
+            embedding = codecs.decode_embedding(value)
+            self.model = self.model or embedding.model
+            if embedding.model == self.model:
+                vectors[item] = embedding.vector
+            else:
+                self.ignored_vectors += 1
+        self.index.delete(deleted)
+        if vectors:
+            self.index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
+
+    def _apply_trending(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.key and record.value:
+                popularity = codecs.decode_popularity(record.value)
+                self.board.update(record.key.decode(), record.partition, popularity.log_mass)
