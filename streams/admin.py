@@ -51,7 +51,7 @@ class Difference:
     def __str__(self) -> str:
         if self.setting is None:
             return f"{self.topic} does not exist"
-        return f"{self.topic}: {self.setting} is {self.got}, wanted {self.wanted}"
+        return f"{self.topic}: {self.setting} {self.got}, wanted {self.wanted}"
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streams.broker import Broker, BrokerKind, running
-from streams.broker.local import disowned
+from streams.broker.base import HOST
+from streams.broker.local import Where, start, stop
+from streams.broker.probe import free_port
 from streams.settings import KafkaSettings, Settings
 
 
@@ -21,19 +23,34 @@ def suite_broker(directory: Path) -> Iterator[Broker]:
     with contextlib.ExitStack() as stack:
         kafka = KafkaSettings()
         broker = None if kafka.bootstrap_servers else _in_docker(stack)
-        if broker is None:
-            broker = stack.enter_context(private_broker(directory, kafka))
-        yield disowned(broker)
+        yield broker or stack.enter_context(running(Settings(), kafka, data_dir=directory))
 
 
-@contextlib.contextmanager
-def private_broker(
-    directory: Path, kafka: KafkaSettings | None = None, kind: BrokerKind | None = None
-) -> Iterator[Broker]:
-    """A broker of one's own, to be killed or filled; never an existing cluster unless `kafka` names one."""
-    kafka = kafka or KafkaSettings(bootstrap_servers=None)
-    with running(Settings(), kafka, data_dir=directory, kind=kind) as broker:
-        yield broker
+class PrivateBroker:
+    """A broker of a test's own, to be killed, stopped and started again: same port, same data."""
+
+    def __init__(self, directory: Path, kind: BrokerKind | None = None) -> None:
+        self._where = Where(directory, Settings().cache_dir, free_port(HOST), kind)
+        self.broker = self.start()
+
+    @property
+    def bootstrap(self) -> str:
+        """host:port; stays the same."""
+        return f"{HOST}:{self._where.port}"
+
+    def start(self) -> Broker:
+        """Start it, or come back with the one that runs."""
+        self.broker = start(self._where, tied=True)
+        return self.broker
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        stop(self._where.data_dir)
+
+    def kill(self) -> None:
+        """End its process at once, as a crash does."""
+        assert self.broker.process is not None
+        self.broker.process.kill()
 
 
 def _in_docker(stack: contextlib.ExitStack) -> Broker | None:

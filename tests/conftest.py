@@ -1,8 +1,7 @@
 """Fixtures for every test: one broker for the run, and a shop of its own for each test that wants one."""
 
-import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,8 @@ async def shop_topics(settings: Settings, bootstrap: str, kafka: KafkaSettings) 
 
 
 @pytest.fixture
-def private_broker(tmp_path: Path) -> Iterator[Callable[[], Broker]]:
-    """Start a broker of this test's own (to kill it, say); call it again for it to come back on the same data."""
-    with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(brokers.private_broker(tmp_path / "private"))
+def private_broker(tmp_path: Path) -> Iterator[brokers.PrivateBroker]:
+    """A broker of this test's own, to kill and start again."""
+    own = brokers.PrivateBroker(tmp_path / "private")
+    yield own
+    own.stop()

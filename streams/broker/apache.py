@@ -10,10 +10,10 @@ import subprocess
 import uuid
 from pathlib import Path
 
+from streams.broker.base import HOST
 from streams.broker.probe import free_port
 from streams.errors import BrokerError
 
-HOST = "127.0.0.1"
 _HEAP = ("-Xms96m", "-Xmx512m")
 # The class archive, the serial collector and the first compiler only: a broker for one machine starts in
 # seconds and leaves the cores to the workers.

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from streams.broker.process import ProcessId
 
+HOST = "127.0.0.1"
+"""Where local brokers listen: nobody else on the network can reach them."""
+
 
 class BrokerKind(StrEnum):
     """Where the broker comes from."""

@@ -39,6 +39,7 @@ def running(
     kafka: KafkaSettings,
     *,
     data_dir: Path | None = None,
+    port: int | None = None,
     kind: BrokerKind | None = None,
     tell: Tell = to_stderr,
 ) -> Iterator[Broker]:
@@ -51,6 +52,7 @@ def running(
         settings: where data and cached jars are.
         kafka: the existing cluster, if there is one.
         data_dir: where a broker that is started here keeps its data, instead of the settings' directory.
+        port: where a broker that is started here listens; None takes a free port.
         kind: insist on one kind of broker.
         tell: shows what takes time.
 
@@ -60,10 +62,10 @@ def running(
     if kafka.bootstrap_servers:
         yield Broker(kafka.bootstrap_servers, BrokerKind.CLUSTER, owned=False)
         return
-    where = Where(data_dir or settings.data_dir, settings.cache_dir, kind=kind)
+    where = Where(data_dir or settings.data_dir, settings.cache_dir, port, kind)
     broker = local.start(where, tied=True, tell=tell)
     try:
         yield broker
     finally:
         if broker.owned:
-            local.stop(where.data_dir)
+            local.stop(where.data_dir, only=broker, tell=tell)

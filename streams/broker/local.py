@@ -2,16 +2,15 @@
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from streams.broker import apache, java, maven, noida, probe, state
-from streams.broker.base import Broker, BrokerKind
+from streams.broker.base import HOST, Broker, BrokerKind
 from streams.broker.maven import JarsUnavailableError, Tell
 from streams.broker.process import spawn
 from streams.errors import BrokerError
 
-HOST = "127.0.0.1"
 READY_S = 60.0
 """A broker that is not ready after so many seconds is given up."""
 STOP_S = 20.0
@@ -69,7 +68,7 @@ def start(where: Where, *, tied: bool, tell: Tell = to_stderr) -> Broker:
         try:
             _wait(broker, port)
         except BaseException:
-            stop(where.data_dir)
+            _end(where.data_dir, broker, tell)
             raise
         tell(f"{kind.value} is ready on {broker.bootstrap} after {time.monotonic() - begun:.1f} s.")
         return broker
@@ -81,13 +80,35 @@ def find(data_dir: Path) -> Broker | None:
     return broker if broker and broker.process and broker.process.alive() else None
 
 
-def stop(data_dir: Path) -> Broker | None:
-    """Stop the broker of a data directory; return it, or None where none ran."""
-    broker = find(data_dir)
-    if broker is not None and broker.process is not None:
-        broker.process.stop(STOP_S)
+def ready(broker: Broker) -> bool:
+    """Whether a local broker answers now."""
+    host, _, port = broker.bootstrap.rpartition(":")
+    return probe.answers(host, int(port))
+
+
+def stop(data_dir: Path, only: Broker | None = None, tell: Tell = to_stderr) -> Broker | None:
+    """Stop the broker of a data directory.
+
+    Args:
+        data_dir: whose broker.
+        only: leave it alone unless it is this one.
+        tell: shows that it had to be killed.
+
+    Returns:
+        The broker that was stopped; None where none ran.
+    """
+    with state.locked(data_dir):
+        broker = find(data_dir)
+        if broker is None or (only is not None and only.process != broker.process):
+            return None
+        _end(data_dir, broker, tell)
+        return broker
+
+
+def _end(data_dir: Path, broker: Broker, tell: Tell) -> None:
+    if broker.process is not None and not broker.process.stop(STOP_S):
+        tell(f"{broker.kind.value} did not end within {STOP_S:.0f} s and was killed.")
     state.remove(data_dir)
-    return broker
 
 
 def _port(wanted: int | None) -> int:
@@ -145,8 +166,3 @@ def _tail(log: Path | None, lines: int = 8) -> str:
         return "  (nothing)"
     last = log.read_text(errors="replace").splitlines()[-lines:]
     return "\n".join(f"  {line}" for line in [*last, f"(all of it: {log})"])
-
-
-def disowned(broker: Broker) -> Broker:
-    """The same broker, not to be stopped by whoever holds it."""
-    return replace(broker, owned=False)

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from streams.broker.base import HOST
 
 WARNING = (
     "Using noida-db, not Apache Kafka: one worker and demo-sized data only (all of it in memory, no TLS, "

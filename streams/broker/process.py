@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 
 _TETHER = Path(__file__).with_name("tether.py")
 _POLL_S = 0.05
+_KILL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,23 @@ class ProcessId:
             return False
         return True
 
+    def kill(self) -> None:
+        """End it at once, without a chance to clean up."""
+        self._signal(signal.SIGKILL)
+        self._gone_within(_KILL_S)
+
     def stop(self, grace_s: float) -> bool:
         """Ask it to stop, kill it after `grace_s` seconds; return whether it stopped when asked."""
-        for number, deadline_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
-            if not self.alive():
-                return True
+        self._signal(signal.SIGTERM)
+        if self._gone_within(grace_s):
+            return True
+        self.kill()
+        return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            if self._gone_within(deadline_s):
-                return number == signal.SIGTERM
-        return False
 
     def _gone_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -64,9 +73,13 @@ def spawn(command: Sequence[str], log: Path, *, tied: bool) -> ProcessId:
     Args:
         command: program (an absolute path) and arguments.
         log: file for stdout and stderr.
-        tied: the server is told to stop when this thread ends, however it ends (Linux). Call it from the main
-            thread then.
+        tied: the server is told to stop when this process ends, however it ends (Linux).
+
+    Raises:
+        RuntimeError: `tied`, and this is not the main thread: Linux ties a child to the thread that made it.
     """
+    if tied and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("a tied server must be started from the main thread: it ends with the thread that starts it")
     argv = [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command] if tied else list(command)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     actions = [

@@ -1,0 +1,83 @@
+"""The command `upwell`. Each command is a module of this package, imported when it is called: `--help` stays quick."""
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from streams.errors import ConfigError, UpwellError
+
+COMMANDS = {
+    "demo": "Watch real shopping become recommendations, on this machine.",
+    "worker": "Turn events into recommendations, until stopped.",
+    "produce": "Send events or catalogue items from a JSON Lines file.",
+    "tail": "Watch a topic: recommendations, events, refused records.",
+    "topics": "Create the topics, list them, compare them with the contract.",
+    "broker": "Run a Kafka broker on this machine.",
+    "model": "Fetch and inspect the sentence encoder.",
+    "contract": "The topics as AsyncAPI and JSON Schema.",
+}
+"""Every command and what it does: `upwell NAME` is the object NAME in the module `streams.cli.NAME`."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is called, and turns our own errors into a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"streams.cli.{cmd_name}"), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"streams.cli.{cmd_name}.{cmd_name} is {command!r}, wanted a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if (code := _exit_code(error)) is None:
+                raise
+            shown = click.ClickException(str(error))
+            shown.exit_code = code
+            raise shown from error
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The exit code of an error that is meant for people; None for a defect, which keeps its traceback."""
+    if isinstance(error, UpwellError):
+        return error.exit_code
+    # `encoders` knows nothing of our tree; where it was never imported the error is not one of its own.
+    encoders = sys.modules.get("encoders.base")
+    return ConfigError.exit_code if encoders and isinstance(error, encoders.EncoderError) else None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="upwell", message="%(prog)s %(version)s")
+def main() -> None:
+    r"""Recommendations as a Kafka topic.
+
+    \b
+    Try it:        upwell demo
+    Your own shop: upwell broker start     (or set KAFKA_BOOTSTRAP_SERVERS)
+                   upwell topics create
+                   upwell worker
+                   upwell produce events.jsonl
+                   upwell tail recommendations
+
+    Settings are environment variables: UPWELL_* for Upwell, KAFKA_* for the cluster.
+    """
+    # Our errors say what went wrong; without a handler the client's own lines would be printed beside them.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
