@@ -1,0 +1,68 @@
+"""Parity: how close an artifact's vectors are to a reference's, and whether that is close enough to use it."""
+
+import numpy as np
+
+from encoders.base import ModelError, Vectors
+
+PROBES = (
+    "",
+    "Red running shoes",
+    "Whole milk, 1 gallon",
+    "WHITE HANGING HEART T-LIGHT HOLDER",
+    "Crème brûlée torch with safety lock – butane not included",
+    "男士商务双肩背包 防水 15.6英寸",
+    "🎁 gift set, 3 pcs",
+    "Stainless steel insulated water bottle, keeps drinks cold for 24 hours, leak-proof lid, BPA free, 750 ml. " * 6,
+)
+"""Texts to hold a graph against its reference where the shop has given none: short, long, accented, Chinese, empty."""
+
+RECALL_AT = 10
+
+
+def cosines(vectors: Vectors, reference: Vectors) -> Vectors:
+    """Row by row, in float64 so that near-ones are told apart: (n,). Both inputs have unit rows."""
+    return np.asarray((vectors.astype(np.float64) * reference).sum(axis=1), np.float32)
+
+
+def recall(vectors: Vectors, reference: Vectors, k: int = RECALL_AT) -> float:
+    """Mean share of each text's `k` nearest others that both spaces agree on. Needs more than `k` texts."""
+
+    def nearest(space: Vectors) -> "np.ndarray[tuple[int, int], np.dtype[np.intp]]":
+        similarity = space @ space.T
+        np.fill_diagonal(similarity, -2)
+        return np.argpartition(-similarity, k, axis=1)[:, :k]
+
+    pairs = zip(nearest(vectors), nearest(reference), strict=True)
+    return float(np.mean([len(np.intersect1d(ours, theirs)) / k for ours, theirs in pairs]))
+
+
+def gate(vectors: Vectors, reference: Vectors, *, cosine: float, recall_at_10: float | None = None) -> dict[str, float]:
+    """Measure parity and refuse what falls short.
+
+    Args:
+        vectors: float32 (n, dim), unit rows.
+        reference: float32 (n, dim), unit rows: the same texts.
+        cosine: the least cosine that any text may have.
+        recall_at_10: the least recall, where there are texts enough to measure it.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        ModelError: a vector is not of unit length, or parity is below a limit.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.allclose(lengths, 1, atol=1e-4):
+        raise ModelError(f"the model's vectors have lengths from {lengths.min():.4f} to {lengths.max():.4f}, not 1")
+    near = cosines(vectors, reference)
+    measured = {"texts": float(len(vectors)), "cosine_min": float(near.min()), "cosine_mean": float(near.mean())}
+    if measured["cosine_min"] < cosine:
+        raise ModelError(f"parity is lost: the lowest cosine to the reference is {near.min():.5f}, wanted {cosine}")
+    if recall_at_10 is not None:
+        measured["recall_at_10"] = recall(vectors, reference)
+        if measured["recall_at_10"] < recall_at_10:
+            raise ModelError(
+                f"parity is lost: recall@10 against the reference is {measured['recall_at_10']:.3f}, "
+                f"wanted {recall_at_10}"
+            )
+    return measured
