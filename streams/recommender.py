@@ -57,13 +57,12 @@ def _nearest(wanted: Sequence[Sequence[Interest]], replica: Replica, policy: Pol
     owners, queries = [], []
     for owner, interests in enumerate(wanted):
         for interest in interests:
-            query = np.asarray(interest.weights, np.float32) @ replica.index.vectors(interest.items)
+            query = np.asarray(interest.weights, np.float32) @ replica.vectors(interest.items)
             if np.linalg.norm(query) > MIN_NORM:
                 owners.append(owner)
                 queries.append(query)
-    if queries and len(replica.index):
-        ids, _ = replica.index.search(np.stack(queries), k=2 * policy.pool)
-        for owner, items in zip(owners, ids, strict=True):
+    if queries:
+        for owner, items in zip(owners, replica.nearest(np.stack(queries), 2 * policy.pool), strict=True):
             found[owner].append(items)
     return found
 
@@ -83,7 +82,7 @@ def _slate(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
         Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
     }
     shortlist = candidates.fuse(channels, policy.channel_weights)[: SHORTLIST * policy.size]
-    vectors = replica.index.vectors([candidate.item for candidate in shortlist])
+    vectors = replica.vectors([candidate.item for candidate in shortlist])
     chosen = diversity.choose(
         np.array([candidate.score for candidate in shortlist]),
         vectors,
@@ -101,7 +100,7 @@ def _explained(
     chosen: Sequence[Candidate], vectors: npt.NDArray[np.float32], shopper: Shopper, replica: Replica
 ) -> list[RecommendedItem]:
     recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]
-    pulls = explain.pull(vectors, replica.index.vectors([interaction.item for interaction in recent]), recent)
+    pulls = explain.pull(vectors, replica.vectors([interaction.item for interaction in recent]), recent)
     items = []
     for rank, (candidate, row) in enumerate(zip(chosen, pulls, strict=True), start=1):
         causes = explain.causes(candidate, shopper.profile, recent, row, replica.title)

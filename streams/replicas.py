@@ -7,12 +7,12 @@
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from index.base import VectorIndex
+from index.base import VectorIndex, Vectors
 from streams import codecs
 from streams.core.trending import Board
 from streams.edge import Limits, accept_item
@@ -39,8 +39,8 @@ def facts_of(item: CatalogueItem) -> Facts:
 class Replica:
     """One worker's copy of the shared state, as of `as_of`."""
 
-    def __init__(self, topics: Topics, index: VectorIndex, limits: Limits) -> None:
-        self.index = index
+    def __init__(self, topics: Topics, make_index: Callable[[int], VectorIndex], limits: Limits) -> None:
+        """An empty replica. `make_index` is called with the dimension of the first vector that arrives."""
         self.facts: dict[str, Facts] = {}
         self.board = Board(topics.trending.partitions)
         self.as_of: dict[str, int] = {}
@@ -49,6 +49,8 @@ class Replica:
         """Id of the encoder whose vectors are in the index; empty before the first one."""
         self.ignored_vectors = 0
         """Vectors left out because another model made them: one index never mixes two."""
+        self._index: VectorIndex | None = None
+        self._make_index = make_index
         self._limits = limits
         self._appliers = {
             topics.catalogue.name: self._apply_catalogue,
@@ -60,6 +62,19 @@ class Replica:
         """Apply consecutive records of one partition, in offset order."""
         self._appliers[topic](records)
         self.as_of[f"{topic}/{partition}"] = records[-1].offset
+
+    @property
+    def searchable(self) -> int:
+        """Items in the index."""
+        return 0 if self._index is None else len(self._index)
+
+    def vectors(self, items: Sequence[str]) -> Vectors:
+        """float32 (len(items), dim), unit rows; zeros for an item without a vector; dim is 0 before the first one."""
+        return np.zeros((len(items), 0), np.float32) if self._index is None else self._index.vectors(items)
+
+    def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
+        """The items nearest to each query, best first. queries: float32 (n, dim), not zero."""
+        return [[] for _ in queries] if self._index is None else self._index.search(queries, count)[0]
 
     def available(self, item: str) -> bool:
         """Whether an item is in the catalogue and can be bought."""
@@ -95,9 +110,12 @@ class Replica:
                 vectors[item] = embedding.vector
             else:
                 self.ignored_vectors += 1
-        self.index.delete(deleted)
-        if vectors:
-            self.index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
+        if vectors and self._index is None:
+            self._index = self._make_index(len(next(iter(vectors.values()))))
+        if self._index is not None:
+            self._index.delete(deleted)
+            if vectors:
+                self._index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
 
     def _apply_trending(self, records: Iterable[Record]) -> None:
         for record in records:

@@ -1,0 +1,61 @@
+# Upwell. `make` alone lists what there is to do.
+EXTRA ?= cpu
+ARGS ?=
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(EXTRA)
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format faults bench contract up down clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  EXTRA=gpu        use onnxruntime-gpu instead of onnxruntime (demo, test)"
+
+$(READY): pyproject.toml uv.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older: name another with PYTHON=…"; exit 1; }
+	@command -v c++ >/dev/null || { echo "A C++ compiler is needed to build hnswlib: install g++ (Debian: apt install g++)"; exit 1; }
+	@test -x $(BIN)/python || { echo "→ creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@test -x $(BIN)/uv || { echo "→ installing uv $(UV_VERSION) into $(VENV)"; $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	@echo "→ installing the locked dependencies (extras: $(EXTRA), demo, dev)"
+	@$(BIN)/uv sync --frozen --inexact --quiet --extra $(EXTRA) --extra demo --extra dev
+	@rm -f $(VENV)/.ready-*; touch $@
+
+demo: $(READY)  ## real shopping into Kafka, fresh recommendations out (ARGS="--for 60 --json", --full, …)
+	@$(BIN)/upwell demo $(ARGS)
+
+test: $(READY)  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## ruff, mypy --strict, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+contract: $(READY)  ## write docs/asyncapi.yaml and docs/schemas anew from the code
+	$(BIN)/upwell contract write docs
+
+faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks
+	UPWELL_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
+
+bench: $(READY)  ## every benchmark, a table each
+	@for benchmark in benchmarks/[a-z]*.py; do echo "→ $$benchmark"; $(BIN)/python $$benchmark $(ARGS) || exit 1; done
+
+up:  ## Apache Kafka, topics, worker and demo producer in Docker
+	docker compose --profile demo up --build --detach --wait
+
+down:  ## stop what `up` started
+	docker compose --profile demo down
+
+clean:  ## remove the virtual environment and caches of this checkout
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

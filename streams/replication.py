@@ -1,0 +1,96 @@
+"""Feeds a replica from Kafka: reads the compacted topics whole, in no consumer group, then follows them.
+
+Every worker needs all of the shared state, so there is nothing to assign or to commit: each reads every partition
+from its beginning. `load` returns when all that was there at its start is applied; only then may a worker recommend.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.errors import ContractError
+from streams.replicas import Replica
+from streams.settings import KafkaSettings
+from streams.topics import Topics
+
+SLICE = 500
+"""Records applied before other work on the event loop gets its turn."""
+
+POLL_MS = 200
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Records read of those that were there when loading began."""
+
+    done: int
+    total: int
+
+
+class Replication:
+    """Keeps a `Replica` current. `load`, then `follow` until cancelled, then `stop`."""
+
+    def __init__(
+        self, replica: Replica, topics: Topics, bootstrap: str, kafka: KafkaSettings, fetch_wait_ms: int
+    ) -> None:
+        self._replica = replica
+        self._topics = [topics.catalogue, topics.embeddings, topics.trending]
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=fetch_wait_ms,
+            **kafka.client_options(),
+        )
+
+    async def load(self, progress: Callable[[Progress], None] = lambda _: None) -> None:
+        """Apply everything up to the present end of the topics.
+
+        Raises:
+            ContractError: when a topic is missing.
+        """
+        await self._consumer.start()
+        partitions = [
+            TopicPartition(topic.name, number)
+            for topic in self._topics
+            for number in await self._partitions(topic.name)
+        ]
+        self._consumer.assign(partitions)
+        begins = await self._consumer.beginning_offsets(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        await self._consumer.seek_to_beginning(*partitions)
+        total = sum(ends[p] - begins[p] for p in partitions)
+        while any([await self._consumer.position(p) < ends[p] for p in partitions]):
+            await self._apply_next()
+            left = sum([max(0, ends[p] - await self._consumer.position(p)) for p in partitions])
+            progress(Progress(total - left, total))
+
+    async def follow(self) -> None:
+        """Apply what arrives, until cancelled."""
+        while True:
+            await self._apply_next()
+
+    async def stop(self) -> None:
+        """Leave the brokers."""
+        await self._consumer.stop()
+
+    async def _apply_next(self) -> None:
+        ignored = self._replica.ignored_vectors
+        fetched: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=SLICE)
+        for partition, records in fetched.items():
+            self._replica.apply(partition.topic, partition.partition, records)
+            await asyncio.sleep(0)
+        if self._replica.ignored_vectors > ignored == 0:
+            _log.warning("vectors of another model are ignored", serving=self._replica.model)
+
+    async def _partitions(self, topic: str) -> list[int]:
+        # The whole cluster's metadata is asked for: asking for one topic by name creates it on some brokers.
+        if topic not in await self._consumer.topics():
+            raise ContractError(f"topic {topic} does not exist: run `upwell topics create`")
+        return sorted(self._consumer.partitions_for_topic(topic))
