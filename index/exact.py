@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from index.base import Vectors
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
+from index.quantized import scanner
 from index.rows import Rows
-from index.scan import scan
 
 
 class ExactIndex:
-    """A `VectorIndex` with recall 1.0: dense float32 rows, scanned by one matrix product.
+    """A `VectorIndex` that looks at every row: float32 rows, scanned by matrix products.
 
     Upserts and deletes cost about a microsecond an item. It is not safe to write from one thread while another reads.
     """
@@ -20,6 +20,7 @@ class ExactIndex:
     def __init__(self, dim: int) -> None:
         """An empty index for vectors of length `dim`."""
         self._rows = Rows(dim)
+        self._scanner = scanner(self._rows)
 
     @property
     def dim(self) -> int:
@@ -34,11 +35,11 @@ class ExactIndex:
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add ids or replace their vectors: see `VectorIndex.upsert`."""
-        self._rows.put(*checked_batch(ids, vectors, self.dim))
+        self._scanner.written(self._rows.put(*checked_batch(ids, vectors, self.dim)))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove ids; unknown ones are ignored."""
-        self._rows.remove(checked_ids(ids))
+        self._scanner.followed(self._rows.remove(checked_ids(ids)))
 
     def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[npt.NDArray[np.float32]]]:
         """The `min(k, len(self))` nearest ids of each query with their cosines: see `VectorIndex.search`."""
@@ -46,7 +47,7 @@ class ExactIndex:
         k = min(checked_k(k), len(self))
         if k == 0:
             return [[] for _ in unit], [np.empty(0, np.float32) for _ in unit]
-        slots, cosines = scan(self._rows.vectors, unit, k)
+        slots, cosines = self._scanner.scan(unit, k)
         return self._rows.ids[slots].tolist(), list(cosines)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:

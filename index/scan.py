@@ -1,18 +1,32 @@
-"""Exact top-k by brute force: one matrix product, then a threshold that leaves little to sort."""
+"""Exact top-k by brute force: blocks of scores, then a threshold that leaves little to sort."""
+
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from index.base import Vectors
+from index.rows import Removal, Rows, Slots
 
 Positions = npt.NDArray[np.int64]
-"""int64 (n, k): columns of the scored matrix, best first."""
+"""int64 (b, k): rows of the scanned matrix, best first."""
 
 Cosines = npt.NDArray[np.float32]
-"""float32 (n, k): beside `Positions`, descending."""
+"""float32 (b, k): beside `Positions`, descending."""
 
+Scores = npt.NDArray[Any]
+"""float32 or int32 (n, b): one column a query."""
+
+_BLOCK = 2048  # rows a product at a time: a block of scores stays in the second-level cache
 _GROUPS = 16
-_SCORES_AT_ONCE = 1 << 22  # 16 MiB of float32: what is selected from is still in the cache
+_SCORES_AT_ONCE = 1 << 22
+_QUERIES_AT_ONCE = (64, 256)  # at least, whatever the scores take; at most
+
+
+class Score(Protocol):
+    """Writes the scores of rows `start` to `stop` against every query into `out`, (stop − start, b)."""
+
+    def __call__(self, start: int, stop: int, out: Scores) -> None: ...
 
 
 def scan(rows: npt.NDArray[np.floating], queries: Vectors, k: int) -> tuple[Positions, Cosines]:
@@ -26,42 +40,121 @@ def scan(rows: npt.NDArray[np.floating], queries: Vectors, k: int) -> tuple[Posi
     Returns:
         Positions (b, k) and their inner products (b, k), best first.
     """
-    step = max(1, _SCORES_AT_ONCE // max(1, len(rows)))
     positions = np.empty((len(queries), k), dtype=np.int64)
     cosines = np.empty((len(queries), k), dtype=np.float32)
-    matrix = rows.astype(np.float32, copy=False)
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        positions[part], cosines[part] = best(queries[part] @ matrix.T, k)
+    for part in query_parts(len(rows), len(queries)):
+        columns = np.ascontiguousarray(queries[part].T)
+
+        def score(start: int, stop: int, out: Scores, columns: Vectors = columns) -> None:
+            np.matmul(rows[start:stop].astype(np.float32, copy=False), columns, out=out)
+
+        positions[part], cosines[part] = select(score, len(rows), columns.shape[1], k, np.float32)
     return positions, cosines
 
 
-def best(scores: npt.NDArray[np.float32], k: int) -> tuple[Positions, Cosines]:
-    """The `k` largest of every row of `scores`, float32 (b, n), largest first.
+class Scanner(Protocol):
+    """Finds the best of some rows by looking at all of them; is told whenever they change."""
 
-    The columns are dealt into n/16 groups. At least k values reach the k-th largest of the groups' maxima, so that
-    maximum is a threshold below which nothing can be wanted; few values above it are left to sort. On 100,000 columns
-    this beats a partition of the whole row several times over, and it is exact.
+    def written(self, slots: Slots) -> None:
+        """The rows at `slots` have new vectors."""
+        ...
+
+    def followed(self, removal: Removal) -> None:
+        """The rows moved as `removal` says."""
+        ...
+
+    def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
+        """The `k` best rows of each query, best first, with their cosines; 1 ≤ k ≤ number of rows."""
+        ...
+
+
+class FloatScanner:
+    """A `Scanner` that reads the rows themselves."""
+
+    def __init__(self, rows: Rows) -> None:
+        """A scanner of `rows`."""
+        self._rows = rows
+
+    def written(self, slots: Slots) -> None:
+        """Nothing to do: there is no copy of the rows."""
+
+    def followed(self, removal: Removal) -> None:
+        """Nothing to do: there is no copy of the rows."""
+
+    def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
+        """See `Scanner.scan`."""
+        return scan(self._rows.vectors, queries, k)
+
+
+def query_parts(rows: int, queries: int) -> list[slice]:
+    """Slices of the queries: few enough for their scores to stay near the processor, enough for a fast product."""
+    step = int(np.clip(_SCORES_AT_ONCE // max(1, rows), *_QUERIES_AT_ONCE))
+    return [slice(start, min(start + step, queries)) for start in range(0, queries, step)]
+
+
+def select(score: Score, n: int, b: int, k: int, dtype: npt.DTypeLike) -> tuple[Positions, Scores]:
+    """The `k` largest of `n` scores for each of `b` queries, largest first: (b, k) each.
+
+    Rows are dealt into groups of 16. At least k scores reach the k-th largest of the groups' maxima, so that maximum
+    is a threshold below which nothing can be wanted, and few scores above it are left to sort. It is exact, and on
+    100,000 rows several times quicker than a partition of all scores.
     """
-    width = scores.shape[1] // _GROUPS
-    if width < 4 * k:
-        return _sorted_partition(scores, k)
-    maxima = scores[:, :width].copy()
-    for group in range(1, _GROUPS):
-        np.maximum(maxima, scores[:, group * width : (group + 1) * width], out=maxima)
-    maxima.partition(width - k, axis=1)
-    found = np.flatnonzero(scores >= maxima[:, width - k, None])
-    row, column = np.divmod(found, scores.shape[1])
-    value = scores[row, column]
-    order = np.lexsort((-value, row))
-    starts = np.searchsorted(row, np.arange(len(scores)))
-    chosen = order[starts[:, None] + np.arange(k)]
-    return column[chosen], value[chosen]
+    scores: Scores = np.empty((n, b), dtype=dtype)
+    maxima: Scores = np.empty((n // _GROUPS, b), dtype=dtype)
+    groups = 0
+    for start in range(0, n, _BLOCK):
+        block = scores[start : start + _BLOCK]
+        score(start, start + len(block), block)
+        width = len(block) // _GROUPS
+        grouped = block[: width * _GROUPS].reshape(_GROUPS, width, b)
+        grouped.max(axis=0, out=maxima[groups : groups + width])
+        groups += width
+    if groups < 4 * k:
+        return _partitioned(scores, k)
+    by_query = np.ascontiguousarray(maxima[:groups].T)
+    by_query.partition(groups - k, axis=1)
+    found = np.flatnonzero(scores >= by_query[:, groups - k])
+    row, query = np.divmod(found, b)
+    value = scores.ravel()[found]
+    order = np.argsort((query << 32) - _as_integers(value))  # by query, then largest first, in one quick sort
+    first = np.searchsorted(query[order], np.arange(b))
+    chosen = order[first[:, None] + np.arange(k)]
+    return row[chosen], value[chosen]
 
 
-def _sorted_partition(scores: npt.NDArray[np.float32], k: int) -> tuple[Positions, Cosines]:
-    n = scores.shape[1]
-    columns = np.argpartition(scores, n - k, axis=1)[:, n - k :] if k < n else np.tile(np.arange(n), (len(scores), 1))
-    values = np.take_along_axis(scores, columns, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)
+def rescore(
+    rows: npt.NDArray[np.floating], queries: Vectors, candidates: Positions, k: int
+) -> tuple[Positions, Cosines]:
+    """The `k` best of each query's candidates by the exact inner product.
+
+    Args:
+        rows: float32 or float16 (n, dim).
+        queries: float32 (b, dim).
+        candidates: int64 (b, m), m ≥ k, none twice in a row.
+        k: at least 1.
+    """
+    exact = np.empty(candidates.shape, dtype=np.float32)
+    gathered = np.empty((candidates.shape[1], rows.shape[1]), dtype=rows.dtype)
+    for query, chosen, out in zip(queries, candidates, exact, strict=True):
+        # One query at a time through one buffer: it stays in the cache, which is four times as fast as all at once.
+        np.take(rows, chosen, axis=0, out=gathered, mode="clip")
+        np.matmul(gathered.astype(np.float32, copy=False), query, out=out)
+    order = np.argsort(-exact, axis=1)[:, :k]
+    return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(exact, order, axis=1)
+
+
+def _as_integers(values: Scores) -> npt.NDArray[np.int64]:
+    """Integers of 32 bits in the order of the values, float32 or int32."""
+    bits = values.view(np.int32)
+    if values.dtype == np.float32:  # the bits of a negative float count the other way
+        bits = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
+    return bits.astype(np.int64)
+
+
+def _partitioned(scores: Scores, k: int) -> tuple[Positions, Scores]:
+    n = len(scores)
+    by_query = np.ascontiguousarray(scores.T)
+    rows = np.argpartition(by_query, n - k, axis=1)[:, n - k :]
+    values = np.take_along_axis(by_query, rows, axis=1)
+    order = np.argsort(-values, axis=1)
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(values, order, axis=1)
