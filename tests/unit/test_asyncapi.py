@@ -46,7 +46,7 @@ def test_document_is_valid_asyncapi_3() -> None:
 
 def test_every_reference_in_the_document_leads_somewhere() -> None:
     document = _document()
-    references = [reference for reference in _references(document)]
+    references = _references(document)
     assert references
     for reference in references:
         node = document

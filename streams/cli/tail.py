@@ -1,0 +1,134 @@
+"""`upwell tail`: watch a topic, readably."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import click
+import msgspec
+from aiokafka import AIOKafkaConsumer
+
+from streams import admin, broker, follow, settings, views
+from streams.engine.effects import Record
+from streams.follow import Start
+from streams.settings import KafkaSettings
+from streams.topics import Topic, Topics, topics
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a topic is shown. `titled`: item titles are looked up; `keyed_by_user`: --user applies."""
+
+    show: views.Show
+    as_json: Callable[[Record], bytes | None] = views.as_json
+    titled: bool = False
+    keyed_by_user: bool = True
+
+
+VIEWS = {
+    "recommendations": View(views.recommendation, titled=True),
+    "events": View(views.event, titled=True),
+    "catalogue": View(views.catalogue_item, keyed_by_user=False),
+    "dlq": View(views.dead_letter, as_json=views.dead_letter_as_json),
+}
+"""By the topic's role, a field of `Topics`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to print: how many records (None: for ever), whose (None: everyone's), from where, in which form."""
+
+    role: str
+    count: int | None
+    user: str | None
+    start: Start
+    as_json: bool
+
+
+@click.command()
+@click.argument("topic", type=click.Choice(list(VIEWS)))
+@click.option("--user", help="Only this shopper's records.")
+@click.option(
+    "--from", "start", type=click.Choice([s.value for s in Start]), default=Start.LATEST.value, show_default=True
+)
+@click.option("-n", "count", type=click.IntRange(min=1), help="Stop after so many records.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON value a line, as it is on the topic.")
+def tail(topic: str, user: str | None, start: str, count: int | None, as_json: bool) -> None:
+    r"""Watch a topic: recommendations with their reasons, events, catalogue changes, refused records (dlq).
+
+    Goes on until Ctrl-C. Reads beside the workers and disturbs none of them.
+
+    \b
+    Examples:
+      upwell tail recommendations
+      upwell tail recommendations --user u-1842 --from beginning -n 3
+      upwell tail catalogue --from beginning --json > catalogue.jsonl
+      upwell tail dlq --from beginning
+    """
+    if user is not None and not VIEWS[topic].keyed_by_user:
+        raise click.UsageError(f"--user does not apply to the {topic} topic: its key is the item")
+    configured, kafka = settings.load()
+    contract = topics(configured.shop, configured.partitions)
+    request = Request(topic, count, user, Start(start), as_json)
+    try:
+        asyncio.run(_tail(broker.connect(configured, kafka).bootstrap, kafka, contract, request))
+    except KeyboardInterrupt:
+        click.echo(err=True)  # Ctrl-C is how watching ends: no error, and the shell's prompt on a line of its own
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`). What Python still holds for it must not be written at exit.
+        sys.stdout = None
+
+
+async def _tail(bootstrap: str, kafka: KafkaSettings, contract: Topics, request: Request) -> None:
+    await admin.require_topics(bootstrap, kafka, contract)
+    view, topic = VIEWS[request.role], getattr(contract, request.role)
+    async with follow.reader(bootstrap, kafka) as consumer:
+        offsets = await follow.offsets(consumer, topic.name, topic.partitions, request.start)
+        titles: dict[str, str] = {}
+        if view.titled and not request.as_json:
+            # The place to go on from is taken first: what is changed meanwhile is read twice rather than not at all.
+            offsets |= await follow.offsets(
+                consumer, contract.catalogue.name, contract.catalogue.partitions, Start.LATEST
+            )
+            await _read_titles(consumer, contract.catalogue, titles)
+        wanted = None if request.user is None else request.user.encode()
+        printed = 0
+        async for record in follow.onwards(consumer, offsets):
+            if record.topic != topic.name:
+                _learn_title(record, titles)
+            elif wanted is None or record.key == wanted:
+                _print(record, view, titles, as_json=request.as_json)
+                printed += 1
+                if printed == request.count:
+                    return
+
+
+def _print(record: Record, view: View, titles: dict[str, str], *, as_json: bool) -> None:
+    if not as_json:
+        click.echo(view.show(record, titles))
+    elif (line := view.as_json(record)) is not None:
+        click.echo(line)
+    else:
+        click.echo(f"no JSON at {record.topic}/{record.partition} @ {record.offset}", err=True)
+
+
+class _Titled(msgspec.Struct):
+    title: str
+
+
+_decode_title = msgspec.json.Decoder(_Titled).decode
+
+
+async def _read_titles(consumer: AIOKafkaConsumer, catalogue: Topic, titles: dict[str, str]) -> None:
+    async for record in follow.until_now(consumer, catalogue.name, catalogue.partitions):
+        _learn_title(record, titles)
+
+
+def _learn_title(record: Record, titles: dict[str, str]) -> None:
+    """Note an item's title. A deleted item keeps its own: recommendations of before may still name it."""
+    if record.key and record.value:
+        try:
+            titles[record.key.decode()] = _decode_title(record.value).title
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return
