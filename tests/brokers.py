@@ -3,11 +3,12 @@
 KAFKA_BOOTSTRAP_SERVERS → Docker (testcontainers) → Apache Kafka as a child process → noida-db
 """
 
+import asyncio
 import contextlib
 import gc
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from streams.broker import Broker, BrokerKind, running
@@ -82,3 +83,12 @@ def _engine_answers() -> bool:
             return False
         finally:
             gc.collect()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    """Wait for something that another process does; a TimeoutError where it does not come about."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.05)

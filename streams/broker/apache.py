@@ -49,11 +49,13 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 
-# Small machine: a quarter of the default threads, a small cleaner that looks often.
+# Small machine, small data: few threads, a small cleaner, and both cleaner and retention look often.
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 log.cleaner.backoff.ms=1000
+log.retention.check.interval.ms=10000
+log.initial.task.delay.ms=5000
 """
 
 
