@@ -1,4 +1,4 @@
-"""Approximate search in a graph that takes upserts and deletes all day."""
+"""Search in a graph that takes upserts and deletes all day, and in the rows themselves where that is quicker."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,30 +6,74 @@ import numpy as np
 import numpy.typing as npt
 
 from index.base import Vectors
-from index.graph import Graph, HnswParams, ShortAnswerError
+from index.crossover import FLOAT32, INT8, Crossover
+from index.generation import Generation, Portion
+from index.graph import HnswParams, ShortAnswerError
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
-from index.labels import Labels
-from index.rows import Rows, Slots
-from index.scan import Cosines, scan
+from index.projection import Projection
+from index.quantized import Int8Scanner, scanner
+from index.rows import Removal, Rows, Slots
+from index.scan import Cosines, rescore, scan
 
 _MIN_TOMBSTONES = 64
-_SPARE = 1.5
+_CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
+_OVERFETCH = 2
 
 
 class HnswIndex:
     """A `VectorIndex` on hnswlib.
 
-    The index keeps the vectors itself (the graph holds a copy); an upsert leaves a tombstone and a new label in the
-    graph, and past `HnswParams.tombstone_share` the graph is rebuilt from the rows. It is not safe to use from two
-    threads at a time.
+    The index keeps the vectors itself, in rows; the graph holds a copy. An upsert changes the row, leaves a tombstone
+    in the graph and puts the new vector in under a new label; past `HnswParams.tombstone_share` the graph is rebuilt
+    from the rows. Rows that are not in the graph yet are found by looking at them, so a write is seen at once.
+
+    `upsert`, `delete` and `search` are all that notebooks and replays need. Whoever must not wait for the graph takes
+    the steps one by one (`write`, `absorb`, `start_rebuild`, …), as `LiveIndex` does. Not safe to use from two threads
+    at a time.
     """
 
-    def __init__(self, dim: int, params: HnswParams | None = None) -> None:
-        """An empty index for vectors of length `dim`."""
+    def __init__(
+        self,
+        dim: int,
+        params: HnswParams | None = None,
+        *,
+        crossover: Crossover | None = None,
+        projection: Projection | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        """An empty index for vectors of length `dim`.
+
+        Args:
+            dim: length of a vector.
+            params: of the graph.
+            crossover: up to how many rows a scan answers; by default what was measured for this machine's scanner.
+                A catalogue below its first step has no graph at all.
+            projection: puts the graph into fewer dimensions; cosines still come from the full rows.
+            dtype: of the rows, float32 or float16.
+        """
         self._params = params or HnswParams()
-        self._rows = Rows(dim)
-        self._labels = Labels()
-        self._graph = Graph(dim, self._params)
+        self._adopt(Rows(dim, dtype=dtype), Generation(dim, self._params, projection), crossover)
+
+    @classmethod
+    def restored(
+        cls, rows: Rows, generation: Generation, params: HnswParams, crossover: Crossover | None = None
+    ) -> "HnswIndex":
+        """An index over rows and a graph that were saved together."""
+        index = cls.__new__(cls)
+        index._params = params
+        index._adopt(rows, generation, crossover)
+        return index
+
+    def _adopt(self, rows: Rows, generation: Generation, crossover: Crossover | None) -> None:
+        self._rows = rows
+        self._scanner = scanner(rows)
+        if crossover is None:
+            crossover = INT8 if isinstance(self._scanner, Int8Scanner) else FLOAT32
+        self._crossover = crossover
+        generation.settle()
+        self._serving = generation
+        self._next: Generation | None = None
+        self._overlay: tuple[Slots, Vectors] | None = None
 
     @property
     def dim(self) -> int:
@@ -42,9 +86,19 @@ class HnswIndex:
         return self._params
 
     @property
+    def rows(self) -> Rows:
+        """The rows, to look at."""
+        return self._rows
+
+    @property
+    def generation(self) -> Generation:
+        """The graph that serves and its labels, to look at."""
+        return self._serving
+
+    @property
     def tombstones(self) -> int:
         """Dead nodes in the graph."""
-        return self._labels.dead
+        return self._serving.labels.dead
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -54,17 +108,14 @@ class HnswIndex:
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Add ids or replace their vectors: see `VectorIndex.upsert`."""
-        slots = self._rows.put(*checked_batch(ids, vectors, self.dim))
-        self._graph.forget(self._labels.drop(slots))
-        self._compact_if_due()
-        missing = self._labels.missing(len(self._rows))
-        self._graph.add(self._rows.gather(missing), self._labels.assign(missing))
+        self.write(ids, vectors)
+        self._catch_up()
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove ids; unknown ones are ignored."""
-        removal = self._rows.remove(checked_ids(ids))
-        self._graph.forget(self._labels.follow(removal))
-        self._compact_if_due()
+        self.remove(ids)
+        if self.rebuild_due:
+            self._catch_up()
 
     def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[npt.NDArray[np.float32]]]:
         """About the `min(k, len(self))` nearest ids of each query with their cosines: see `VectorIndex.search`."""
@@ -79,20 +130,115 @@ class HnswIndex:
         """Stored unit vectors, float32 (len(ids), dim); a row of zeros for an id that is not live."""
         return self._rows.gather(self._rows.slots_of(ids))
 
-    def compact(self) -> None:
-        """Rebuild the graph without its tombstones."""
-        self._graph = Graph(self.dim, self._params, int(_SPARE * len(self._rows)))
-        self._labels = Labels()
-        everything = np.arange(len(self._rows), dtype=np.int64)
-        self._graph.add(self._rows.gather(everything), self._labels.assign(everything))
+    def compact(self, projection: Projection | None = None) -> None:
+        """Rebuild the graph without its tombstones, in the dimensions of `projection`."""
+        self.start_rebuild(projection)
+        while (portion := self.rebuild_portion()) is not None:
+            portion.insert()
+        self.finish_rebuild()
+
+    # Step by step: what the methods above are made of.
+
+    def write(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Upsert into the rows only: searches see it at once, `absorb` brings it into the graph."""
+        slots = self._rows.put(*checked_batch(ids, vectors, self.dim))
+        self._scanner.written(slots)
+        for generation in self._generations():
+            generation.dropped(slots)
+        self._overlay = None
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Delete from the rows and hide from the graph; no rebuild."""
+        removal: Removal = self._rows.remove(checked_ids(ids))
+        self._scanner.followed(removal)
+        for generation in self._generations():
+            generation.followed(removal)
+        self._overlay = None
+
+    @property
+    def pending(self) -> int:
+        """How many rows the graph should have and has not."""
+        return len(self._rows) - self._serving.labels.live if self._wants_graph else 0
+
+    def absorb(self, limit: int | None = None) -> None:
+        """Bring at most `limit` pending rows into the graph."""
+        if not self._wants_graph:
+            return
+        slots, vectors = self._pending_rows()
+        portion = self._serving.portion(self._rows, limit)
+        if portion is not None:
+            portion.insert()
+            taken = len(portion.labels)
+            self._overlay = (slots[taken:], vectors[taken:])
+
+    @property
+    def rebuild_due(self) -> bool:
+        """Whether the graph has more tombstones than its parameters allow, and no rebuild has started."""
+        allowed = max(_MIN_TOMBSTONES, self._params.tombstone_share * len(self._rows))
+        return self._next is None and self._serving.labels.dead > allowed
+
+    def start_rebuild(self, projection: Projection | None = None) -> None:
+        """Begin a new graph beside the one that serves."""
+        kept = projection or self._serving.projection
+        self._next = Generation(self.dim, self._params, kept, len(self._rows))
+
+    def rebuild_portion(self, limit: int | None = None) -> Portion | None:
+        """The next rows for the new graph; whoever gets them inserts them, in any one thread. None at the end."""
+        if self._next is None or not self._wants_graph:
+            return None
+        return self._next.portion(self._rows, limit)
+
+    def finish_rebuild(self) -> None:
+        """Serve from the new graph; every portion was inserted. Later writes are pending."""
+        if self._next is not None:
+            self._next.settle()
+            self._serving, self._next, self._overlay = self._next, None, None
+
+    def abandon_rebuild(self) -> None:
+        """Forget the new graph."""
+        self._next = None
+
+    @property
+    def _wants_graph(self) -> bool:
+        return len(self._rows) > self._crossover.rows(1)
+
+    def _generations(self) -> list[Generation]:
+        return [self._serving] if self._next is None else [self._serving, self._next]
+
+    def _catch_up(self) -> None:
+        if self.rebuild_due:
+            self.compact()
+        else:
+            self.absorb()
+
+    def _pending_rows(self) -> tuple[Slots, Vectors]:
+        if self._overlay is None:
+            slots = self._serving.labels.missing(len(self._rows))
+            self._overlay = (slots, self._rows.gather(slots))
+        return self._overlay
 
     def _nearest(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
+        n, live = len(self._rows), self._serving.labels.live
+        crowded = _CROWDED * max(k, n - live) > n
+        if crowded or n <= self._crossover.rows(len(unit)):
+            return self._scanner.scan(unit, k)
         try:
-            labels, cosines = self._graph.nearest(unit, k, self._labels.live)
+            slots, cosines = self._from_graph(unit, min(k, live))
         except ShortAnswerError:
-            return scan(self._rows.vectors, unit, k)  # a graph cut in two by deletions: rare, and compaction ends it
-        return self._labels.slots(labels), cosines
+            return self._scanner.scan(unit, k)  # deletions can cut a graph in two; the next rebuild mends it
+        if live == n:
+            return slots, cosines
+        pending, vectors = self._pending_rows()
+        found, closeness = scan(vectors, unit, min(k, len(pending)))
+        return _merged(np.hstack([slots, pending[found]]), np.hstack([cosines, closeness]), k)
 
-    def _compact_if_due(self) -> None:
-        if self._labels.dead > max(_MIN_TOMBSTONES, self._params.tombstone_share * len(self._rows)):
-            self.compact()
+    def _from_graph(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
+        if self._serving.projection is None:
+            return self._serving.nearest(unit, k)
+        candidates, _ = self._serving.nearest(unit, min(_OVERFETCH * k, self._serving.labels.live))
+        return rescore(self._rows.vectors, unit, candidates, k)
+
+
+def _merged(slots: Slots, cosines: Cosines, k: int) -> tuple[Slots, Cosines]:
+    order = np.argsort(-cosines, axis=1)[:, :k]
+    return np.take_along_axis(slots, order, axis=1), np.take_along_axis(cosines, order, axis=1)

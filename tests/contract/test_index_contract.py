@@ -6,17 +6,25 @@ import numpy as np
 import pytest
 
 from index.base import IndexInputError, VectorIndex
+from index.crossover import NEVER, Crossover
 from index.exact import ExactIndex
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
+from index.projection import Projection
 
 DIM = 24
 Make = Callable[[], VectorIndex]
 
+SPARSE = HnswParams(m=4, ef_construction=20, ef=20)
+ROTATION = Projection.fit(np.eye(DIM, dtype=np.float32), DIM)
+
 INDEXES: dict[str, Make] = {
     "exact": lambda: ExactIndex(DIM),
-    "hnsw": lambda: HnswIndex(DIM),
-    "hnsw, sparse": lambda: HnswIndex(DIM, HnswParams(m=4, ef_construction=20, ef=20)),
+    "hnsw, scan where quicker": lambda: HnswIndex(DIM),
+    "hnsw": lambda: HnswIndex(DIM, crossover=NEVER),
+    "hnsw, sparse": lambda: HnswIndex(DIM, SPARSE, crossover=NEVER),
+    "hnsw, scan up to 150": lambda: HnswIndex(DIM, crossover=Crossover(((1, 150),))),
+    "hnsw, projected": lambda: HnswIndex(DIM, crossover=NEVER, projection=ROTATION),
 }
 
 

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from index.base import VectorIndex
+from index.crossover import Crossover
 from index.exact import ExactIndex
+from index.generation import Portion
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
 
@@ -25,16 +27,48 @@ class Churn(RuleBasedStateMachine):
         super().__init__()
         self.live: dict[str, int] = {}
         self.index: VectorIndex
+        self.rebuilding = False
+        self.unfinished: list[Portion] = []
 
-    @initialize(m=st.sampled_from([2, 4, 16]), ef=st.sampled_from([1, 10, 130]), exact=st.booleans())
-    def start(self, m: int, ef: int, exact: bool) -> None:
+    @initialize(m=st.sampled_from([2, 4, 16]), ef=st.sampled_from([1, 10, 130]), scanned=st.sampled_from([0, 0, 15]))
+    def start_hnsw(self, m: int, ef: int, scanned: int) -> None:
         params = HnswParams(m=m, ef_construction=ef, ef=ef)
-        self.index = ExactIndex(DIM) if exact else HnswIndex(DIM, params)
+        self.index = HnswIndex(DIM, params, crossover=Crossover(((1, scanned),)))
+
+    @initialize()
+    def start_exact(self) -> None:
+        self.index = ExactIndex(DIM)
 
     @rule(batch=batches)
     def upsert(self, batch: list[tuple[str, int]]) -> None:
         self.live.update(batch)
         self.index.upsert([name for name, _ in batch], POOL[[row for _, row in batch]])
+
+    @rule(batch=batches, limit=st.integers(1, 10))
+    def write_and_absorb_later(self, batch: list[tuple[str, int]], limit: int) -> None:
+        if isinstance(self.index, HnswIndex):
+            self.live.update(batch)
+            self.index.write([name for name, _ in batch], POOL[[row for _, row in batch]])
+            self.index.absorb(limit)
+
+    @rule(limit=st.integers(1, 20))
+    def rebuild_a_little(self, limit: int) -> None:
+        if isinstance(self.index, HnswIndex):
+            if not self.rebuilding:
+                self.index.start_rebuild()
+                self.rebuilding = True
+            if (portion := self.index.rebuild_portion(limit)) is not None:
+                self.unfinished.append(portion)
+            if len(self.unfinished) > 1:
+                self.unfinished.pop(0).insert()
+
+    @rule()
+    def finish_the_rebuild(self) -> None:
+        if isinstance(self.index, HnswIndex) and self.rebuilding:
+            for portion in self.unfinished:
+                portion.insert()
+            self.index.finish_rebuild()
+            self.unfinished, self.rebuilding = [], False
 
     @rule(names=st.lists(st.sampled_from(NAMES), max_size=30))
     def delete(self, names: list[str]) -> None:
