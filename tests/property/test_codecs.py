@@ -1,0 +1,63 @@
+"""Rows survive the way to bytes and back, and refuse what they cannot read."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams import codecs
+from streams.codecs import DIGEST_SIZE, Embedding
+from streams.core.events import Arrival
+from streams.core.profile import Profile, fold
+from streams.core.trending import Popularity
+from streams.engine import rows
+from streams.errors import ContractError
+from tests.property.strategies import logs
+
+
+@given(logs())
+def test_profiles(log: list[Arrival]) -> None:
+    profile = fold(Profile(), log)
+    row = codecs.encode_profile(profile)
+    assert codecs.decode_profile(row) == profile
+    assert rows.source_offset(row) == profile.offset
+    assert codecs.encode_profile(codecs.decode_profile(row)) == row
+
+
+@given(st.integers(-1, 2**62), st.floats(allow_nan=False))
+def test_popularity(offset: int, mass: float) -> None:
+    row = codecs.encode_popularity(Popularity(offset, mass))
+    assert codecs.decode_popularity(row) == Popularity(offset, mass)
+    assert rows.source_offset(row) == offset
+
+
+@given(
+    st.integers(0, 2**62),
+    st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE),
+    st.text(min_size=1, max_size=60),
+    st.lists(st.floats(-1, 1, width=16), min_size=1, max_size=400),
+)
+def test_embeddings(offset: int, digest: bytes, model: str, values: list[float]) -> None:
+    vector = np.array(values, dtype=np.float16)
+    row = codecs.encode_embedding(Embedding(offset, digest, model, vector))
+    back = codecs.decode_embedding(row)
+    assert (back.offset, back.digest, back.model) == (offset, digest, model)
+    assert np.array_equal(back.vector, vector)
+
+
+def test_no_row_is_nothing_yet() -> None:
+    assert codecs.decode_profile(None) == Profile()
+    assert codecs.decode_popularity(None) == Popularity()
+
+
+def test_a_row_of_another_version_is_refused() -> None:
+    row = rows.header(99, 7) + b"from the future"
+    for decode in (codecs.decode_profile, codecs.decode_popularity, codecs.decode_embedding):
+        with pytest.raises(ContractError, match="version 99"):
+            decode(row)
+
+
+def test_a_cut_embedding_is_refused() -> None:
+    row = codecs.encode_embedding(Embedding(1, bytes(DIGEST_SIZE), "m", np.ones(8, np.float16)))
+    with pytest.raises(ContractError, match="says 8 dimensions and carries 7"):
+        codecs.decode_embedding(row[:-2])

@@ -1,0 +1,98 @@
+"""Fusion and diversification against their formulas, written plainly."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.candidates import RRF_K, fuse, merge
+from streams.core.diversity import choose
+from streams.core.policy import Channel
+
+ranked = st.lists(st.sampled_from([f"i{n}" for n in range(15)]), unique=True, max_size=15)
+channels = st.dictionaries(st.sampled_from(list(Channel)), ranked)
+weights = st.dictionaries(st.sampled_from(list(Channel)), st.floats(0.1, 5))
+
+
+@given(channels, weights)
+def test_fusion_is_reciprocal_rank(lists: dict[Channel, list[str]], weight: dict[Channel, float]) -> None:
+    expected: dict[str, float] = {}
+    for channel, items in lists.items():
+        for place, item in enumerate(items):
+            if channel in weight:
+                expected[item] = expected.get(item, 0) + weight[channel] / (RRF_K + place + 1)
+    fused = fuse(lists, weight)
+    assert {candidate.item: candidate.score for candidate in fused} == pytest.approx(expected)
+    assert fused == sorted(fused, key=lambda candidate: (-candidate.score, candidate.item))
+    for candidate in fused:
+        assert sum(candidate.gains.values()) == pytest.approx(candidate.score)
+        for channel, rank in candidate.ranks.items():
+            assert lists[channel][rank - 1] == candidate.item
+
+
+@given(st.lists(ranked, max_size=4))
+def test_merging_keeps_every_item_once_by_its_best_rank(lists: list[list[str]]) -> None:
+    merged = merge(lists)
+    best = {item: min(items.index(item) for items in lists if item in items) for items in lists for item in items}
+    assert sorted(merged) == sorted(best)
+    assert [best[item] for item in merged] == sorted(best.values())
+
+
+@st.composite
+def shortlists(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    count = draw(st.integers(1, 25))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    vectors = rng.standard_normal((count, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = np.sort(rng.uniform(0.1, 1.0, count))[::-1]
+    return scores, vectors, [f"category-{place}" for place in rng.integers(0, 4, count)]
+
+
+@given(shortlists(), st.integers(1, 30), st.floats(0, 1))
+def test_mmr_takes_the_best_trade_at_every_step(
+    shortlist: tuple[np.ndarray, np.ndarray, list[str]], size: int, balance: float
+) -> None:
+    scores, vectors, _ = shortlist
+    chosen = choose(scores, vectors, size, balance)
+    assert len(chosen) == min(size, len(scores))
+    assert len(set(chosen)) == len(chosen)
+
+    def trade(place: int, taken: list[int]) -> float:
+        # A list has nothing to be similar to at first, and opposites are no better than strangers.
+        near = max([0.0, *(float(vectors[place] @ vectors[other]) for other in taken)])
+        return balance * scores[place] / scores[0] - (1 - balance) * near
+
+    for step, place in enumerate(chosen):
+        taken = chosen[:step]
+        best = max(trade(other, taken) for other in range(len(scores)) if other not in taken)
+        assert trade(place, taken) == pytest.approx(best, abs=1e-6)
+
+
+@given(shortlists(), st.integers(1, 30), st.integers(1, 3))
+def test_caps_are_never_broken(shortlist: tuple[np.ndarray, np.ndarray, list[str]], size: int, cap: int) -> None:
+    scores, vectors, categories = shortlist
+    chosen = choose(scores, vectors, size, 0.8, categories, cap)
+    counts = [sum(categories[place] == category for place in chosen) for category in set(categories)]
+    assert max(counts) <= cap
+    room = sum(min(cap, categories.count(category)) for category in set(categories))
+    assert len(chosen) == min(size, room)
+
+
+def test_less_balance_gives_less_similar_lists() -> None:
+    rng = np.random.default_rng(7)
+    centres = rng.standard_normal((8, 32))
+    vectors = (centres[rng.integers(0, 8, 200)] + 0.5 * rng.standard_normal((200, 32))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors[0]
+    order = np.argsort(-cosines)
+    scores, vectors = (1.0 + cosines[order]).astype(np.float64), vectors[order]
+    sameness = []
+    for balance in (1.0, 0.8, 0.6, 0.4, 0.2):
+        chosen = vectors[choose(scores, vectors, 20, balance)]
+        sameness.append(float((chosen @ chosen.T)[np.triu_indices(20, 1)].mean()))
+    assert sameness == sorted(sameness, reverse=True)
+    assert sameness[0] > 2 * sameness[-1]
+
+
+def test_nothing_to_choose_from() -> None:
+    assert choose(np.empty(0), np.empty((0, 4), np.float32), 20, 0.8) == []

@@ -1,0 +1,63 @@
+"""Popularity against a plain sum, over any partitions and with anything delivered twice."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.events import Arrival
+from streams.core.trending import HALF_LIFE_MS, Board, Popularity, fold
+from tests.property.strategies import T0, items, logs
+
+
+def plain_sum(log: list[Arrival]) -> float:
+    return sum(
+        arrival.interaction.weight * 2.0 ** ((arrival.interaction.time - T0) / HALF_LIFE_MS)
+        for arrival in log
+        if arrival.interaction and arrival.interaction.weight > 0
+    )
+
+
+@given(logs())
+def test_the_fold_is_the_decayed_sum(log: list[Arrival]) -> None:
+    mass = fold(Popularity(), log).log_mass - T0 / HALF_LIFE_MS * math.log(2.0)
+    assert math.exp(mass) == pytest.approx(plain_sum(log))
+
+
+@given(logs(), st.integers(0, 80), st.integers(0, 80))
+def test_redelivery_changes_nothing(log: list[Arrival], begin: int, end: int) -> None:
+    once = fold(Popularity(), log)
+    assert fold(once, log[begin:end]) == once
+
+
+@given(
+    st.lists(st.tuples(items, st.integers(0, 3), st.floats(-40, 40)), max_size=60),
+    st.integers(0, 15),
+)
+def test_the_board_ranks_by_the_sum_over_partitions(updates: list[tuple[str, int, float]], count: int) -> None:
+    board = Board(partitions=4)
+    newest: dict[tuple[str, int], float] = {}
+    for item, partition, mass in updates:
+        board.update(item, partition, mass)
+        board.top(1)
+        newest[item, partition] = mass
+    totals: dict[str, float] = {}
+    for (item, _), mass in newest.items():
+        totals[item] = totals.get(item, 0.0) + math.exp(mass)
+    ranked = sorted(totals, key=lambda item: (-round(math.log(totals[item]), 9), item))
+    top = board.top(count)
+    assert len(top) == min(count, len(totals))
+    assert [totals[item] for item in top] == pytest.approx([totals[item] for item in ranked[:count]])
+    for item, total in totals.items():
+        assert board.total(item) == pytest.approx(math.log(total))
+
+
+def test_equal_sums_are_ranked_by_id_and_the_board_grows() -> None:
+    board = Board(partitions=1)
+    for number in range(3000):
+        board.update(f"item-{number:04}", 0, 0.0)
+    assert board.top(3) == ["item-0000", "item-0001", "item-0002"]
+    board.update("item-2999", 0, 1.0)
+    assert board.top(2) == ["item-2999", "item-0000"]
+    assert len(board.top(5000)) == 3000

@@ -1,0 +1,72 @@
+"""A whole shop in memory: the real handlers over dicts instead of Kafka and RocksDB."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from encoders.hashing import HashingEncoder
+from index.exact import ExactIndex
+from streams.agents.encoder import EncoderHandler
+from streams.agents.profiles import ProfilesHandler
+from streams.core.policy import Policy
+from streams.engine.effects import Batch, Effects, Handler
+from streams.records import Recommendation
+from streams.replicas import Replica
+from streams.topics import topics
+from tests.unit.records import LIMITS, FakeRecord
+
+TOPICS = topics("shop", partitions=1)
+
+
+class CountingEncoder(HashingEncoder):
+    """Remembers the texts it encoded."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.texts: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts.extend(texts)
+        return super().encode(texts)
+
+
+class Shop:
+    """Runs both agents, applies their effects, feeds the replica with what the changelogs would carry."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.encoder = CountingEncoder()
+        self.replica = Replica(TOPICS, ExactIndex, LIMITS)
+        self.tables: dict[str, dict[bytes, bytes]] = {"profiles": {}, "trending": {}, "embeddings": {}}
+        self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
+        self.items = EncoderHandler(self.encoder, LIMITS)
+        self.changelog_offset = 0
+
+    def read(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.tables[table].get(key) for key in keys]
+
+    def catalogue(self, *records: FakeRecord) -> Effects:
+        effects = self._run(self.items, TOPICS.catalogue.name, records)
+        self.replica.apply(TOPICS.catalogue.name, 0, records)
+        return effects
+
+    def events(self, *records: FakeRecord) -> list[Recommendation]:
+        effects = self._run(self.profiles, TOPICS.events.name, records)
+        return [msgspec.json.decode(output.value or b"", type=Recommendation) for output in effects.outputs]
+
+    def _run(self, handler: Handler, topic: str, records: Sequence[FakeRecord]) -> Effects:
+        effects = asyncio.run(handler(Batch(topic, 0, records), self.read))
+        for table, rows in effects.rows.items():
+            changelog = []
+            for key, value in rows:
+                if value is None:
+                    self.tables[table].pop(key, None)
+                else:
+                    self.tables[table][key] = value
+                changelog.append(FakeRecord(key, value, self.changelog_offset, TOPICS.by_table(table).name))
+                self.changelog_offset += 1
+            if table != "profiles" and changelog:
+                self.replica.apply(TOPICS.by_table(table).name, 0, changelog)
+        return effects

@@ -1,0 +1,86 @@
+"""The encoder agent's logic: what is encoded, and what is not encoded again."""
+
+import numpy as np
+
+from streams import codecs
+from streams.agents.encoder import item_text
+from streams.engine.effects import RejectReason
+from streams.records import CatalogueItem
+from tests.unit.records import FakeRecord, item
+from tests.unit.shop import Shop
+
+
+def test_the_text_of_an_item() -> None:
+    whole = CatalogueItem("1", "Oat milk", "Without sugar.", ["food", "dairy"], "Acme")
+    assert item_text(whole) == "Oat milk. Acme. food / dairy. Without sugar."
+    assert item_text(CatalogueItem("1", "Oat milk")) == "Oat milk"
+
+
+def test_new_items_are_encoded_and_become_searchable() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 3), item("tea", 4))
+    assert shop.encoder.texts == ["The milk", "The tea"]
+    row = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
+    assert (row.offset, row.model) == (3, shop.encoder.id)
+    assert np.array_equal(row.vector, shop.encoder.encode(["The milk"])[0].astype(np.float16))
+    assert shop.replica.searchable == 2
+
+
+def test_an_unchanged_text_is_not_encoded_again() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0, price=1.0))
+    before = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
+    shop.catalogue(item("milk", 1, price=2.0, available=False))
+    after = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
+    assert shop.encoder.texts == ["The milk"]
+    assert (after.offset, after.digest) == (1, before.digest)
+    assert np.array_equal(after.vector, before.vector)
+
+
+def test_a_changed_text_is_encoded_again() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0))
+    shop.catalogue(item("milk", 1, title="Oat drink"))
+    assert shop.encoder.texts == ["The milk", "Oat drink"]
+
+
+def test_another_model_encodes_everything_again() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0))
+    row = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
+    stale = codecs.Embedding(row.offset, row.digest, "another", row.vector)
+    shop.tables["embeddings"][b"milk"] = codecs.encode_embedding(stale)
+    shop.catalogue(item("milk", 1))
+    assert len(shop.encoder.texts) == 2
+
+
+def test_of_several_records_of_an_item_the_last_counts() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0), item("tea", 1), item("milk", 2, title="Oat milk"), FakeRecord(b"tea", None, 3))
+    assert shop.encoder.texts == ["Oat milk"]
+    assert set(shop.tables["embeddings"]) == {b"milk"}
+
+
+def test_a_deleted_item_is_gone() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0))
+    shop.catalogue(FakeRecord(b"milk", None, 1))
+    assert shop.tables["embeddings"] == {}
+    assert shop.replica.searchable == 0
+
+
+def test_bad_items_are_rejected_and_the_rest_goes_on() -> None:
+    shop = Shop()
+    bad = FakeRecord(b"tea", b"}", 1)
+    effects = shop.catalogue(item("milk", 0), bad)
+    assert [(r.record, r.reason) for r in effects.rejections] == [(bad, RejectReason.UNDECODABLE)]
+    assert shop.replica.searchable == 1
+
+
+def test_vectors_of_a_second_model_never_reach_the_index() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0))
+    row = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
+    other = codecs.encode_embedding(codecs.Embedding(1, row.digest, "another", row.vector))
+    shop.replica.apply("shop.embeddings.v1", 0, [FakeRecord(b"tea", other, 9)])
+    assert (shop.replica.searchable, shop.replica.ignored_vectors) == (1, 1)
