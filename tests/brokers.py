@@ -39,6 +39,11 @@ class PrivateBroker:
         """host:port; stays the same."""
         return f"{HOST}:{self._where.port}"
 
+    @property
+    def home(self) -> Path:
+        """Its data directory."""
+        return self._where.data_dir
+
     def start(self) -> Broker:
         """Start it, or come back with the one that runs."""
         self.broker = start(self._where, tied=True)

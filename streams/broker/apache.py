@@ -49,6 +49,10 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 
+# After a crash the controller takes the broker back only when its last session has run out (default 9 s).
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
+
 # Small machine, small data: few threads, a small cleaner, and both cleaner and retention look often.
 num.network.threads=2
 num.io.threads=4

@@ -17,6 +17,8 @@ from pathlib import Path
 _TETHER = Path(__file__).with_name("tether.py")
 _POLL_S = 0.05
 _KILL_S = 10.0
+_STATE, _NUM_THREADS, _STARTTIME = 0, 17, 19
+"""Fields of /proc/PID/stat, counted from behind the command name; see proc_pid_stat(5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def _status(pid: int) -> _Status | None:
             fields = stat.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        return _Status(born=fields[19], ended=fields[0] in "ZX")
+        # A process whose first thread has ended shows as a zombie while its other threads still hold its sockets.
+        return _Status(born=fields[_STARTTIME], ended=fields[_STATE] in "ZX" and int(fields[_NUM_THREADS]) <= 1)
     shown = subprocess.run(["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     state, _, born = shown.stdout.strip().partition(" ")
     return _Status(born=born.strip(), ended=state.startswith("Z")) if state else None
