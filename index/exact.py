@@ -22,6 +22,19 @@ class ExactIndex:
         self._rows = Rows(dim)
         self._scanner = scanner(self._rows)
 
+    @classmethod
+    def restored(cls, rows: Rows) -> "ExactIndex":
+        """An index over rows that were saved."""
+        index = cls(rows.dim)
+        index._rows = rows
+        index._scanner = scanner(rows)
+        return index
+
+    @property
+    def rows(self) -> Rows:
+        """The rows, to look at."""
+        return self._rows
+
     @property
     def dim(self) -> int:
         """Length of a vector."""

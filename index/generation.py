@@ -33,12 +33,18 @@ class Generation:
     (`serving=False`), rows that change leave their tombstones to `settle`.
     """
 
-    def __init__(self, dim: int, params: HnswParams, projection: Projection | None, capacity: int = 1024) -> None:
-        """An empty generation for rows of length `dim`, with room for `capacity` of them at first."""
+    def __init__(self, graph: Graph, labels: Labels, projection: Projection | None, *, serving: bool) -> None:
+        """A generation of parts that belong together; `serving` says that the graph knows its tombstones."""
+        self.graph = graph
+        self.labels = labels
         self.projection = projection
-        self.graph = Graph(projection.width if projection else dim, params, int(_SPARE * capacity))
-        self.labels = Labels()
-        self.serving = False
+        self.serving = serving
+
+    @classmethod
+    def empty(cls, dim: int, params: HnswParams, projection: Projection | None, capacity: int = 1024) -> "Generation":
+        """A generation without a row, for rows of length `dim`, with room for `capacity` of them and half more."""
+        width = projection.width if projection else dim
+        return cls(Graph(width, params, capacity=int(_SPARE * capacity)), Labels(), projection, serving=False)
 
     def portion(self, rows: Rows, limit: int | None = None) -> Portion | None:
         """Give labels to at most `limit` rows that have none; None when every row has one."""

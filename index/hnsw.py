@@ -52,7 +52,7 @@ class HnswIndex:
             dtype: of the rows, float32 or float16.
         """
         self._params = params or HnswParams()
-        self._adopt(Rows(dim, dtype=dtype), Generation(dim, self._params, projection), crossover)
+        self._adopt(Rows(dim, dtype=dtype), Generation.empty(dim, self._params, projection), crossover)
 
     @classmethod
     def restored(
@@ -180,7 +180,7 @@ class HnswIndex:
     def start_rebuild(self, projection: Projection | None = None) -> None:
         """Begin a new graph beside the one that serves."""
         kept = projection or self._serving.projection
-        self._next = Generation(self.dim, self._params, kept, len(self._rows))
+        self._next = Generation.empty(self.dim, self._params, kept, len(self._rows))
 
     def rebuild_portion(self, limit: int | None = None) -> Portion | None:
         """The next rows for the new graph; whoever gets them inserts them, in any one thread. None at the end."""

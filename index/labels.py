@@ -25,6 +25,22 @@ class Labels:
         self._given = 0
         self._live = 0
 
+    @classmethod
+    def restored(cls, table: GraphLabels) -> "Labels":
+        """Labels whose `table` was saved."""
+        labels = cls()
+        live = np.flatnonzero(table != _NONE)
+        labels._given, labels._live = len(table), len(live)
+        labels._slot_of = table.copy()
+        labels._label_of = _grown(labels._label_of, int(table.max(initial=_NONE)) + 1)
+        labels._label_of[table[live]] = live
+        return labels
+
+    @property
+    def table(self) -> GraphLabels:
+        """The slot of every label given out, −1 for a tombstone: a view."""
+        return self._slot_of[: self._given]
+
     @property
     def given(self) -> int:
         """How many labels were given out: the next one's value."""

@@ -1,0 +1,143 @@
+"""Indexes on disk, with the offsets that say from where a topic's tail must be read.
+
+A snapshot is a directory as `index.durable` writes them:
+
+    rows.bin           the vectors, (rows, dim) in C order
+    ids.json           the ids, in the order of the rows
+    graph.bin          hnswlib's own file (hnsw)
+    labels.bin         int64 (labels,): the row of each label of the graph, −1 for a tombstone (hnsw)
+    projection.bin     float32 (dim, width) (hnsw with a projection)
+
+hnswlib reads a damaged file without complaint and may crash later; digests are compared first.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.crossover import Crossover
+from index.durable import DamagedError, Reader, Writer, published
+from index.exact import ExactIndex
+from index.generation import Generation
+from index.graph import Graph, HnswParams
+from index.hnsw import HnswIndex
+from index.labels import Labels
+from index.projection import Projection
+from index.rows import Rows
+
+_FORMAT = 1
+_ROWS_AT_ONCE = 4096
+
+_log = logging.getLogger(__name__)
+
+
+class SnapshotError(Exception):
+    """A snapshot could not be written; those that were there are untouched."""
+
+
+@dataclass(frozen=True)
+class SnapshotMeta:
+    """What the caller wants to find again beside the vectors.
+
+    Attributes:
+        model: id of the encoder that made the vectors.
+        offsets: `topic/partition` → offset of the first record that the index does not hold.
+        extra: anything else that JSON can hold.
+    """
+
+    model: str
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save(index: ExactIndex | HnswIndex, directory: Path, meta: SnapshotMeta) -> Path:
+    """Write a snapshot and return where it is; it and the one before are kept, older ones removed.
+
+    The index must not change meanwhile.
+
+    Raises:
+        SnapshotError: the disk is full, or the directory cannot be written.
+    """
+    try:
+        with Writer(directory) as writer:
+            _write_rows(writer, index.rows)
+            body: dict[str, Any] = {
+                "format": _FORMAT,
+                "kind": "exact",
+                "dim": index.dim,
+                "rows": len(index),
+                "dtype": index.rows.vectors.dtype.str,
+                "meta": asdict(meta),
+            }
+            if isinstance(index, HnswIndex):
+                body |= {"kind": "hnsw", **_write_graph(writer, index)}
+            return writer.publish(body)
+    except OSError as error:
+        raise SnapshotError(f"no snapshot could be written in {directory}: {error}") from error
+
+
+def load(directory: Path, crossover: Crossover | None = None) -> tuple[ExactIndex | HnswIndex, SnapshotMeta] | None:
+    """The newest snapshot that is undamaged and of this version's format, or None where there is none.
+
+    Those passed over are logged.
+
+    Args:
+        directory: where snapshots were saved.
+        crossover: of the index (`HnswIndex`), since that is a property of the machine.
+    """
+    for path in reversed(published(directory)):
+        try:
+            reader = Reader(path)
+            if reader.body["format"] != _FORMAT:
+                raise DamagedError(f"it has format {reader.body['format']}, this version reads {_FORMAT}")
+            return _read(reader, crossover), SnapshotMeta(**reader.body["meta"])
+        except (DamagedError, OSError) as error:
+            _log.warning("snapshot %s is passed over: %s", path, error)
+    return None
+
+
+def _write_rows(writer: Writer, rows: Rows) -> None:
+    def parts() -> Iterator[memoryview]:
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            yield _bytes_of(rows.vectors[start : start + _ROWS_AT_ONCE])
+
+    writer.write("rows.bin", parts())
+    writer.write("ids.json", [json.dumps(rows.ids.tolist()).encode()])
+
+
+def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
+    generation = index.generation
+    size = generation.graph.save(writer.path("graph.bin"))
+    writer.adopt("graph.bin", size)
+    writer.write("labels.bin", [_bytes_of(generation.labels.table)])
+    parts = {"params": asdict(index.params), "labels": generation.labels.given, "projection": None}
+    if (projection := generation.projection) is not None:
+        writer.write("projection.bin", [_bytes_of(projection.matrix)])
+        parts["projection"] = {"width": projection.width, "share": projection.share, "digest": projection.digest}
+    return parts
+
+
+def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex:
+    body = reader.body
+    ids = json.loads(reader.read("ids.json"))
+    rows = Rows.restored(ids, body["dim"], body["dtype"], lambda array: reader.read_into("rows.bin", _bytes_of(array)))
+    if body["kind"] == "exact":
+        return ExactIndex.restored(rows)
+    params = HnswParams(**body["params"])
+    projection = None
+    if (described := body["projection"]) is not None:
+        matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(body["dim"], described["width"])
+        projection = Projection(matrix, described["share"])
+    graph = Graph(projection.width if projection else body["dim"], params, file=reader.verified("graph.bin"))
+    labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
+    return HnswIndex.restored(rows, Generation(graph, labels, projection, serving=True), params, crossover)
+
+
+def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
