@@ -1,0 +1,72 @@
+"""Measure on this machine up to how many rows a scan beats the graph."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from index.base import Vectors
+from index.crossover import Crossover
+from index.graph import Graph, HnswParams
+from index.inputs import unit_rows
+from index.quantized import scanner
+from index.rows import Rows
+from index.scan import Scanner
+
+_BATCHES = (1, 8, 32, 128)
+_SCANNED = (4096, 16_384)
+_IN_GRAPH = 2000
+_GROWTH = 0.25  # a graph's query takes about 1.8 times as long when it has ten times the rows, caches included
+_FEWEST, _MOST = 2_000, 500_000  # below, a graph is not worth its upkeep; above, nobody would wait for a scan
+
+
+def calibrated(dim: int, params: HnswParams | None = None, k: int = 100) -> Crossover:
+    """A crossover for this machine, in a second or two.
+
+    A scan's time is a straight line in its rows, drawn through two measurements; a graph's is measured small and
+    extrapolated. The vectors are a seeded mixture of clusters.
+
+    Args:
+        dim: length of a vector.
+        params: of the graph.
+        k: how many neighbours will be asked for.
+    """
+    vectors = _mixture(_SCANNED[-1], dim)
+    graph = Graph(dim, params or HnswParams(), capacity=_IN_GRAPH)
+    graph.add(vectors[:_IN_GRAPH], np.arange(_IN_GRAPH, dtype=np.int64))
+    queries = vectors[-max(_BATCHES) :]
+    walk = _quickest(lambda: graph.nearest(queries, min(k, _IN_GRAPH), _IN_GRAPH)) / len(queries)
+    scanners = [_scanner(vectors[:size]) for size in _SCANNED]
+    candidates = np.geomspace(_FEWEST, _MOST, 200)
+    steps = []
+    for batch in _BATCHES:
+        part = queries[:batch]
+        few, many = (_quickest(partial(exact.scan, part, k)) / batch for exact in scanners)
+        a_row = max(0.0, many - few) / (_SCANNED[1] - _SCANNED[0])
+        scan_times = few + a_row * (candidates - _SCANNED[0])
+        graph_times = walk * (candidates / _IN_GRAPH) ** _GROWTH
+        ahead = candidates[scan_times < graph_times]
+        steps.append((batch, int(ahead.max(initial=_FEWEST))))
+    return Crossover(tuple(steps))
+
+
+def _scanner(vectors: Vectors) -> Scanner:
+    rows = Rows(vectors.shape[1])
+    rows.put([str(number) for number in range(len(vectors))], vectors)
+    return scanner(rows)
+
+
+def _quickest(call: Callable[[], object], times: int = 5) -> float:
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _mixture(n: int, dim: int) -> Vectors:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((64, dim), dtype=np.float32)
+    return unit_rows(centres[rng.integers(0, len(centres), n)] + rng.standard_normal((n, dim), dtype=np.float32), dim)
