@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from streams import asyncapi, samples
 from streams.cli.contract import contract
+from streams.core.events import WEIGHTS
+from streams.engine.effects import RejectReason
 from streams.errors import ContractError
 from streams.records import RECORDS, DeadLetter
 from streams.topics import topics
@@ -21,7 +23,8 @@ JSON_RECORDS = sorted(set(RECORDS) - {DeadLetter.__name__})
 
 
 def _document() -> dict[str, Any]:
-    return yaml.safe_load(asyncapi.files(topics())["asyncapi.yaml"])
+    document: dict[str, Any] = yaml.safe_load(asyncapi.files(topics())["asyncapi.yaml"])
+    return document
 
 
 def test_committed_files_are_current() -> None:
@@ -126,6 +129,10 @@ def test_topics_page_shows_every_topic_and_the_samples_as_they_are() -> None:
         assert f"```json\n{text}\n```" in page, f"docs/topics.md does not show the sample {name!r} as it is:\n{text}"
     for field in msgspec.structs.fields(DeadLetter):
         assert f"`upwell.{field.name}`" in page
+    for event, weight in WEIGHTS.items():
+        assert f"\n| `{event.value}` | {weight:g} | " in page
+    for reason in RejectReason:
+        assert f"\n| `{reason.value}` | " in page
 
 
 def test_write_then_check(tmp_path: Path) -> None:
