@@ -12,7 +12,9 @@ import msgspec
 from streams.core import events
 from streams.core.events import Arrival, EventType
 from streams.engine.effects import Record, Rejection, RejectReason
+from streams.errors import ConfigError
 from streams.records import CatalogueItem, Event
+from streams.settings import Settings
 
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_item = msgspec.json.Decoder(CatalogueItem).decode
@@ -26,6 +28,19 @@ class Limits:
     max_item_bytes: int
     max_future_ms: int
     weights: Mapping[EventType, float]
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the settings say.
+
+    Raises:
+        ConfigError: when an event weight is wrong.
+    """
+    try:
+        weights = events.weights(settings.event_weights)
+    except ValueError as error:
+        raise ConfigError(f"UPWELL_EVENT_WEIGHTS: {error}") from None
+    return Limits(settings.max_event_bytes, settings.max_item_bytes, 1000 * settings.max_future_seconds, weights)
 
 
 class AcceptedEvent(NamedTuple):

@@ -13,6 +13,10 @@ from streams.engine.effects import Batch, Effects, Reader, Rejection, Row
 from streams.records import CatalogueItem
 
 
+TEMPLATE = "title. brand. category. description"
+"""Names how `item_text` makes a text; part of the encoder's id, so that another way gives other vectors."""
+
+
 def item_text(item: CatalogueItem) -> str:
     """The text an item is encoded from: title, brand, category path, description."""
     parts = [item.title, item.brand or "", " / ".join(item.category), item.description]
