@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +37,8 @@ class Writer:
         for leftover in parent.glob(f"{_WRITING}*"):
             shutil.rmtree(leftover)
         self._parent = parent
-        self._path = Path(tempfile.mkdtemp(prefix=_WRITING, dir=parent))
+        self._path = parent / f"{_WRITING}{os.getpid()}"
+        self._path.mkdir()
         self._files: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:

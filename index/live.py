@@ -1,0 +1,268 @@
+"""A live index for an event loop: one thread owns the graph, and nothing waits for it that need not."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from index.base import Vectors
+from index.forked import save_in_child
+from index.hnsw import HnswIndex
+from index.inputs import checked_k, unit_rows
+from index.rebuilder import Rebuilder
+from index.snapshot import SnapshotMeta
+
+Found = tuple[list[list[str]], list[npt.NDArray[np.float32]]]
+"""Ids of each query, best first, and their cosines."""
+
+_ABSORBED_AT_ONCE = 16  # rows; some ten milliseconds
+_UPKEEP_S = 0.01  # how long queries may wait for upkeep at least …
+_UPKEEP_SHARE = 0.5  # … and as a share of the time just spent on serving
+
+
+class LiveIndexClosedError(RuntimeError):
+    """The index was closed, or its thread failed."""
+
+
+@dataclass(frozen=True)
+class LiveStats:
+    """How a live index is doing.
+
+    Attributes:
+        items: live ids.
+        pending: of them, not in the graph yet (found by looking at them).
+        tombstones: dead nodes in the graph.
+        rebuilding: a new graph is being built beside the one that serves.
+    """
+
+    items: int
+    pending: int
+    tombstones: int
+    rebuilding: bool
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Anything that runs on the owner thread by itself."""
+
+    future: "asyncio.Future[Any]"
+    call: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class _Search:
+    future: "asyncio.Future[Any]"
+    queries: Vectors
+    k: int
+
+
+_Request = _Task | _Search
+
+
+class LiveIndex:
+    """`HnswIndex` behind coroutines, for one event loop.
+
+    A single thread does everything to the index. It applies the writes that are waiting, answers all waiting searches
+    of one k in one batch, and uses what time is left to bring new rows into the graph, a few at a time; a graph with
+    too many tombstones is rebuilt in a second thread and swapped in. A write is seen by every search that starts after
+    it was awaited.
+
+        async with LiveIndex(HnswIndex(384)) as live:
+            await live.upsert(ids, vectors)
+            found, cosines = await live.search(queries, 100)
+    """
+
+    def __init__(self, index: HnswIndex) -> None:
+        """A live index over `index`, which nobody else may use until `close`."""
+        self._index = index
+        self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._rebuilder = Rebuilder(index, lambda: self._waiting.put(None))
+        self._thread = threading.Thread(target=self._own, name="index-owner", daemon=True)
+        self._open = False
+        self._over = False
+        self._failure: Exception | None = None
+        self._saving = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._open = True
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Answer what is waiting and end the threads; what is pending stays pending."""
+        self._open = False
+        self._waiting.put(None)
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._index.dim
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    async def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Add ids or replace their vectors: see `VectorIndex.upsert`. Searches see them from now on."""
+        await self._run(lambda: self._index.write(ids, vectors))
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Remove ids; unknown ones are ignored. No search from now on returns them."""
+        await self._run(lambda: self._index.remove(ids))
+
+    async def search(self, queries: Vectors, k: int) -> Found:
+        """About the `min(k, len(self))` nearest ids of each query with their cosines: see `VectorIndex.search`."""
+        unit = unit_rows(queries, self.dim, "queries")
+        found: Found = await self._submitted(_Search(self._future(), unit, checked_k(k)))
+        return found
+
+    async def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Stored unit vectors, float32 (len(ids), dim); a row of zeros for an id that is not live."""
+        gathered: Vectors = await self._run(lambda: self._index.vectors(ids))
+        return gathered
+
+    async def stats(self) -> LiveStats:
+        """How it is doing."""
+        stats: LiveStats = await self._run(
+            lambda: LiveStats(len(self._index), self._index.pending, self._index.tombstones, self._rebuilder.running)
+        )
+        return stats
+
+    async def snapshot(self, directory: Path, meta: SnapshotMeta) -> Path:
+        """Save the index as it is now, in a child process; returns where.
+
+        Args:
+            directory: where snapshots are kept; `index.snapshot.load` reads it.
+            meta: to find again with it. Its offsets may lie behind what is saved, since applying a record twice does
+                no harm, but not ahead of it: take them from writes that were awaited.
+
+        Raises:
+            SnapshotError: it could not be written.
+        """
+        async with self._saving:
+            held, resume = self._future(), threading.Event()
+
+            def hold() -> None:
+                self._loop.call_soon_threadsafe(_settle, [(held, None)])
+                resume.wait()
+
+            holding = asyncio.ensure_future(self._run(hold))
+            try:
+                await asyncio.wait([held, holding], return_when=asyncio.FIRST_COMPLETED)
+                if holding.done():  # it never held: closed
+                    holding.result()
+                child = save_in_child(self._index, directory, meta)
+            finally:
+                resume.set()
+            await holding
+            return await asyncio.to_thread(child.wait)
+
+    async def _run(self, call: Callable[[], Any]) -> Any:
+        return await self._submitted(_Task(self._future(), call))
+
+    def _future(self) -> "asyncio.Future[Any]":
+        if not self._open:
+            raise LiveIndexClosedError("the index is not open: use it inside `async with`")
+        return self._loop.create_future()
+
+    async def _submitted(self, request: _Request) -> Any:
+        self._waiting.put(request)
+        if self._over:  # its thread ended while this was on the way
+            self._reject_waiting()
+        return await request.future
+
+    def _reject_waiting(self) -> None:
+        while not self._waiting.empty():
+            request = self._waiting.get()
+            if request is not None and not request.future.done():
+                error = LiveIndexClosedError("the index is closed, or its thread has failed")
+                error.__cause__ = self._failure
+                request.future.set_exception(error)
+
+    # What follows runs on the owner thread.
+
+    def _own(self) -> None:
+        try:
+            while self._open or not self._waiting.empty():
+                requests = self._drained()
+                started = time.monotonic()
+                self._serve(requests)
+                self._rebuilder.advance()
+                self._absorb(max(_UPKEEP_S, _UPKEEP_SHARE * (time.monotonic() - started)))
+        except Exception as error:  # handed to whoever waits, below
+            self._failure = error
+        finally:
+            self._over = True
+            self._rebuilder.close()
+            with contextlib.suppress(RuntimeError):  # the loop was closed before the index: nobody waits
+                self._loop.call_soon_threadsafe(self._reject_waiting)
+
+    def _drained(self) -> list[_Request]:
+        """All that is waiting; waits for the first when there is no upkeep to do."""
+        requests = [] if self._index.pending else [self._waiting.get()]
+        while not self._waiting.empty():
+            requests.append(self._waiting.get())
+        return [request for request in requests if request is not None]
+
+    def _serve(self, requests: list[_Request]) -> None:
+        """Tasks in their order, then the searches, those of one k in one batch."""
+        done: list[tuple[asyncio.Future[Any], Any]] = []
+        searches: dict[int, list[_Search]] = defaultdict(list)
+        for request in requests:
+            if isinstance(request, _Search):
+                searches[request.k].append(request)
+            else:
+                done.append((request.future, _outcome(request.call)))
+        for k, batch in searches.items():
+            done += zip([one.future for one in batch], self._answers(batch, k), strict=True)
+        if done:
+            self._loop.call_soon_threadsafe(_settle, done)
+
+    def _answers(self, batch: list[_Search], k: int) -> list[Any]:
+        outcome = _outcome(lambda: self._index.search(np.concatenate([one.queries for one in batch]), k))
+        if isinstance(outcome, Exception):
+            return [outcome] * len(batch)
+        names, cosines = outcome
+        ends = np.cumsum([len(one.queries) for one in batch]).tolist()
+        return [(names[a:b], cosines[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+
+    def _absorb(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._index.pending and time.monotonic() < deadline:
+            self._index.absorb(_ABSORBED_AT_ONCE)
+
+
+def _outcome(call: Callable[[], Any]) -> Any:
+    """What a call returns, or the exception it raises: both belong to the coroutine that waits for them."""
+    try:
+        return call()
+    except Exception as error:
+        return error
+
+
+def _settle(done: list[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for future, outcome in done:
+        if future.done():  # nobody waits any more
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
