@@ -99,7 +99,10 @@ def stop(data_dir: Path, only: Broker | None = None, tell: Tell = to_stderr) -> 
     """
     with state.locked(data_dir):
         broker = find(data_dir)
-        if broker is None or (only is not None and only.process != broker.process):
+        if broker is None:
+            state.remove(data_dir)  # what a crash left behind
+            return None
+        if only is not None and only.process != broker.process:
             return None
         _end(data_dir, broker, tell)
         return broker

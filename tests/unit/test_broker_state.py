@@ -42,6 +42,7 @@ def test_a_broker_whose_process_is_gone_is_not_found(tmp_path: Path, broker: Bro
     state.write(tmp_path, broker)
     assert local.find(tmp_path) is None
     assert local.stop(tmp_path) is None
+    assert state.read(tmp_path) is None
 
 
 def test_a_broker_without_a_process_is_not_written(tmp_path: Path) -> None:

@@ -11,31 +11,28 @@ from streams import cli
 from streams.errors import BrokerError, ConfigError, ContractError, DataError, UpwellError
 
 
-def every_command() -> list[tuple[str, click.Command]]:
-    """Every command and subcommand, by the words that call it."""
-    context = click.Context(cli.main)
-    found = []
-    for name in cli.COMMANDS:
-        command = cli.main.get_command(context, name)
-        assert command is not None
-        found.append((name, command))
-        if isinstance(command, click.Group):
-            found += [(f"{name} {sub}", child) for sub, child in command.commands.items()]
+def command(name: str) -> click.Command:
+    found = cli.main.get_command(click.Context(cli.main), name)
+    assert found is not None
     return found
 
 
-def test_every_command_and_option_says_what_it_does() -> None:
-    for words, command in every_command():
-        assert command.help, f"upwell {words} has no help"
-        for option in command.params:
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_commands_subcommands_and_options_say_what_they_do(name: str) -> None:
+    whole = command(name)
+    parts = list(whole.commands.values()) if isinstance(whole, click.Group) else []
+    for part in (whole, *parts):
+        assert part.help, f"upwell {name}: {part.name} has no help"
+        for option in part.params:
             if isinstance(option, click.Option):
-                assert option.help, f"upwell {words} {option.opts[0]} has no help"
+                assert option.help, f"upwell {name}: {part.name} {option.opts[0]} has no help"
 
 
-def test_every_command_teaches_with_examples() -> None:
-    for words, command in every_command():
-        if " " not in words:
-            assert "Example" in (command.help or ""), f"upwell {words} --help shows no example"
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_teaches_with_examples(name: str) -> None:
+    text = command(name).help or ""
+    assert "Example" in text, f"upwell {name} --help shows no example"
+    assert f"upwell {name}" in text
 
 
 def test_help_imports_no_command() -> None:
