@@ -1,0 +1,225 @@
+"""A Faust app for one role: its topics, its tables, its handler, and every setting that Faust gets wrong for us.
+
+    role = Role("profiles", topics.events, (topics.profiles,), topics.dlq, handler)
+    app = build_app(role, settings, kafka, bootstrap)
+    await app.start()
+    await app.stop()      # finishes the batch at hand, commits, leaves the group
+
+Several apps, one per role, may run on one event loop. The topics must exist (`upwell topics create`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TransportT
+from mode import CrashingSupervisor
+from yarl import URL
+
+from streams.engine.commit import Committer
+from streams.engine.consumer import Delivery, transport
+from streams.engine.effects import Handler
+from streams.engine.publisher import Publisher
+from streams.engine.stats import Stats
+from streams.engine.store import MemoryPartition, PartitionStore, RocksPartition, StoreKind
+from streams.engine.table import BulkTable, OpenPartition
+from streams.errors import ConfigError
+from streams.settings import KafkaSettings, Settings
+from streams.topics import Topic
+
+_COMMIT_S = 1.0
+_BATCHES_WAITING = 4
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What an app does: read `source`, keep `tables` (by their changelog topics), refuse to `dlq`."""
+
+    name: str
+    source: Topic
+    tables: tuple[Topic, ...]
+    dlq: Topic
+    handler: Handler
+
+
+class EngineApp(faust.App):
+    """A Faust app whose data path is the engine's. Made by `build_app`."""
+
+    def __init__(self, role: Role, fetch_wait_ms: int, publisher: Publisher, **options: Any) -> None:
+        self.stats = Stats(role.name)
+        self.fetch_wait_ms = fetch_wait_ms
+        self.batch_topics = frozenset((role.source.name,))
+        self.committer: Committer
+        self._publisher = publisher
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._out_of_time = False
+        super().__init__(**options)
+
+    async def consume(self, delivery: Delivery) -> bool:
+        """Commit a batch. True if it may be acknowledged."""
+        if self.should_stop:
+            return False
+        self._idle.clear()
+        try:
+            return await self.committer.commit(
+                delivery.batch, lambda: delivery.epoch == self.consumer.epoch and not self._out_of_time
+            )
+        finally:
+            self._idle.set()
+
+    async def on_stop(self) -> None:
+        """Finish the batch at hand, take no other."""
+        self.consumer.stop_flow()
+        self.flow_control.suspend()
+        try:
+            await asyncio.wait_for(self._idle.wait(), _GRACE_S)
+        except TimeoutError:
+            self._out_of_time = True
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        """Let go of the producer, when no agent can need it any more."""
+        await self._publisher.stop()
+        await super().on_shutdown()
+
+    def _new_transport(self) -> TransportT:
+        return transport(self)
+
+
+class RawSchema(faust.Schema):
+    """Values as the consumer made them."""
+
+    def __init__(self) -> None:
+        super().__init__(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Any]:
+        """A decoder that does not decode."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return app.create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+def build_app(
+    role: Role,
+    settings: Settings,
+    kafka: KafkaSettings,
+    bootstrap: str,
+    *,
+    store: str = StoreKind.ROCKSDB,
+    instance_id: str | None = None,
+) -> EngineApp:
+    """Make the app of a role. Its consumer group is `<shop>.upwell.<role>`.
+
+    Args:
+        role: what it does.
+        settings: everything of Upwell's.
+        kafka: how to talk to the cluster.
+        bootstrap: host:port[,host:port…].
+        store: `rocksdb://`, or `memory://` for tests.
+        instance_id: a name that this worker keeps across restarts, and no other has: with it (static membership) a
+            restart within the session timeout moves no partitions.
+
+    Raises:
+        ConfigError: an unknown store, or tables that are partitioned unlike their source.
+    """
+    _check(role)
+    directory = settings.data_dir / "tables" / role.name
+    directory.mkdir(parents=True, exist_ok=True)
+    publisher = Publisher({"bootstrap_servers": bootstrap.split(","), **kafka.client_options()})
+    app = EngineApp(
+        role,
+        settings.fetch_wait_ms,
+        publisher,
+        id=f"{settings.shop}.upwell.{role.name}",
+        broker=[URL(f"kafka://{server}") for server in bootstrap.split(",")],
+        datadir=directory,
+        **_faust_settings(role, settings, kafka, instance_id),
+    )
+    tables = _tables(app, role, directory, _opener(StoreKind.parse(store), settings))
+    app.committer = Committer(role.handler, tables, role.dlq.name, publisher.publish, app.stats)
+    source = app.topic(role.source.name, schema=RawSchema(), partitions=role.source.partitions)
+
+    # An agent that fails ends the worker: restarted in place it would go on behind the batch that it failed on.
+    @app.agent(source, name=role.name, supervisor_strategy=CrashingSupervisor)
+    async def agent(stream: Any) -> None:
+        async for event in stream.noack().events():
+            if await app.consume(event.value):
+                event.ack()
+
+    return app
+
+
+def _check(role: Role) -> None:
+    for table in role.tables:
+        if table.table is None:
+            raise ConfigError(f"{table.name} is not the changelog of a table")
+        if table.partitions != role.source.partitions:
+            raise ConfigError(
+                f"{table.name} has {table.partitions} partitions and its source {role.source.name} has "
+                f"{role.source.partitions}; they must be equal, for rows stay on the partition of their records"
+            )
+
+
+def _tables(app: EngineApp, role: Role, directory: Path, open_partition: OpenPartition) -> dict[str, BulkTable]:
+    tables = {}
+    for topic in role.tables:
+        changelog = app.topic(topic.name, schema=RawSchema(), partitions=topic.partitions, acks=False)
+        table = BulkTable(
+            app, directory=directory, open_partition=open_partition,
+            name=topic.table, partitions=topic.partitions, changelog_topic=changelog,
+        )  # fmt: skip
+        tables[str(topic.table)] = app.tables.add(table)
+    return tables
+
+
+def _opener(kind: StoreKind, settings: Settings) -> OpenPartition:
+    def open_partition(path: Path) -> PartitionStore:
+        return RocksPartition(path, settings.rocksdb_cache_mb) if kind is StoreKind.ROCKSDB else MemoryPartition()
+
+    return open_partition
+
+
+def _faust_settings(role: Role, settings: Settings, kafka: KafkaSettings, instance_id: str | None) -> dict[str, Any]:
+    session = settings.session_timeout_s
+    return {
+        "autodiscover": False,
+        "broker_client_id": f"upwell-{role.name}",
+        "broker_commit_interval": _COMMIT_S,
+        "broker_credentials": _credentials(kafka),
+        "broker_heartbeat_interval": min(3.0, session / 4),
+        "broker_max_poll_records": settings.fetch_max_records,
+        "broker_request_timeout": max(40.0, session),
+        "broker_session_timeout": session,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": instance_id,
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+        "stream_buffer_maxsize": _BATCHES_WAITING,
+        "stream_recovery_delay": 0.0,
+        "stream_wait_empty": False,
+        "table_standby_replicas": 0,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "topic_partitions": role.source.partitions,
+        "web_enabled": False,
+    }
+
+
+def _credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    options = kafka.client_options()
+    context = options.get("ssl_context")
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            mechanism=options["sasl_mechanism"],
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None

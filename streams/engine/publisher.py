@@ -1,0 +1,132 @@
+"""Records to Kafka in batches per partition. Coming back means: every one of them is acknowledged by all replicas.
+
+The producer is not idempotent. Duplicates do no harm (rows are ordered by their source offset, outputs carry an id),
+and an idempotent producer that falls out of sequence is broken for good.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
+
+from streams.engine.effects import Output
+from streams.errors import UpwellError
+
+_BATCH_BYTES = 512 * 1024
+_REQUEST_MS = 20_000
+_STOP_S = 5.0
+
+TopicPartition = tuple[str, int]
+
+
+class PublishError(UpwellError):
+    """Kafka did not acknowledge. Not the record's fault: try again."""
+
+
+class TooLargeError(UpwellError):
+    """A record is larger than its topic takes. Trying again does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    topic_partition: TopicPartition
+    count: int
+    acknowledged: "asyncio.Future[Any]"
+
+
+class Publisher:
+    """One producer, started on first use and made anew after an error.
+
+    Args:
+        options: keyword arguments for aiokafka clients, `bootstrap_servers` among them.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._producer: AIOKafkaProducer | None = None
+        self._partitioner = DefaultPartitioner()
+        self._lock = asyncio.Lock()
+
+    async def publish(self, records: Iterable[Output]) -> dict[TopicPartition, int]:
+        """Send records, in order within a partition, and wait for all acknowledgements.
+
+        Returns:
+            The offset of the last record on each partition.
+
+        Raises:
+            TooLargeError: a topic does not take a record of this size.
+            PublishError: anything else. Some of the records may be on their topics.
+        """
+        try:
+            producer = await self._started()
+            sent = await self._send(producer, records)
+            done = await asyncio.gather(*(part.acknowledged for part in sent), return_exceptions=True)
+            offsets = {}
+            for part, outcome in zip(sent, done, strict=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                offsets[part.topic_partition] = outcome.offset + part.count - 1
+        except MessageSizeTooLargeError:
+            raise TooLargeError("a record is larger than `max.message.bytes` of its topic") from None
+        except (KafkaError, OSError) as error:
+            await self.stop()
+            raise PublishError(f"Kafka did not acknowledge ({type(error).__name__})") from error
+        return offsets
+
+    async def stop(self) -> None:
+        """Let go of the producer. What is not acknowledged yet may be lost."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), _STOP_S)
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES, max_request_size=4 * _BATCH_BYTES,
+                    request_timeout_ms=_REQUEST_MS, **self._options,
+                )  # fmt: skip
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+        return self._producer
+
+    async def _send(self, producer: AIOKafkaProducer, records: Iterable[Output]) -> list[_Sent]:
+        by_partition: dict[TopicPartition, list[Output]] = {}
+        for record in records:
+            partition = record.partition
+            if partition is None:
+                partition = await self._partition(producer, record)
+            by_partition.setdefault((record.topic, partition), []).append(record)
+        now = int(time.time() * 1000)
+        sent = []
+        for target, group in by_partition.items():
+            batch = producer.create_batch()
+            for record in group:
+                content: dict[str, Any] = {"key": record.key, "value": record.value, "headers": list(record.headers)}
+                if batch.append(timestamp=now, **content) is None:
+                    sent.append(await self._submit(producer, batch, target))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=now, **content)
+            sent.append(await self._submit(producer, batch, target))
+        return sent
+
+    @staticmethod
+    async def _submit(producer: AIOKafkaProducer, batch: Any, target: TopicPartition) -> _Sent:
+        batch.close()
+        topic, partition = target
+        return _Sent(target, batch.record_count(), await producer.send_batch(batch, topic, partition=partition))
+
+    async def _partition(self, producer: AIOKafkaProducer, record: Output) -> int:
+        partitions = sorted(await producer.partitions_for(record.topic))
+        return int(self._partitioner(record.key, partitions, partitions))
