@@ -1,0 +1,57 @@
+"""`upwell worker`: turn events into recommendations, until stopped."""
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+import uvloop
+
+from encoders.base import Encoder
+from streams import broker, logs, settings
+from streams.worker import Role, run
+
+ALL = [role.value for role in Role]
+
+
+@click.command()
+@click.option(
+    "--roles",
+    default=",".join(ALL),
+    show_default=True,
+    metavar="ROLE[,ROLE]",
+    help="encoder: embeds catalogue changes. profiles: keeps profiles and recommends.",
+)
+@click.option("--require-gpu", is_flag=True, help="Fail unless the encoder runs on a GPU.")
+def worker(roles: str, require_gpu: bool) -> None:
+    r"""Turn events into recommendations, until SIGTERM or Ctrl-C.
+
+    The topics must exist (`upwell topics create`) and the encoder must be built (`upwell model build`). State lives
+    in RocksDB under UPWELL_DATA_DIR; if that directory is lost, it is rebuilt from the topics. Start as many workers
+    as there are partitions; each needs a data directory of its own.
+
+    \b
+    Examples:
+      upwell worker
+      upwell worker --roles encoder --require-gpu
+      KAFKA_BOOTSTRAP_SERVERS=kafka:9092 UPWELL_SHOP=books upwell worker --roles profiles
+    """
+    wanted = _roles(roles.split(","))
+    configured, kafka = settings.load()
+    logs.configure(configured.log_level)
+    bootstrap = broker.connect(configured, kafka).bootstrap
+
+    def load() -> Encoder:
+        from encoders.models import load_encoder
+        from streams.agents.encoder import TEMPLATE
+
+        return load_encoder(configured.model, configured.cache_dir, template=TEMPLATE, require_gpu=require_gpu)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(configured, kafka, bootstrap, wanted, load, lambda: click.echo("Worker runs.", err=True)))
+
+
+def _roles(names: Sequence[str]) -> set[Role]:
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise click.BadParameter(f"{', '.join(unknown)!r}: choose from {', '.join(ALL)}", param_hint="--roles")
+    return {Role(name) for name in names}

@@ -1,0 +1,36 @@
+"""Logging: one structured line per event, to standard error.
+
+Field values are names of parts, counts and reasons, never what a shopper did or who they are.
+"""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str) -> None:
+    """Set up structlog and the standard library's loggers of the libraries underneath.
+
+    Args:
+        level: DEBUG, INFO, WARNING or ERROR; libraries are held to WARNING.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    human = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    for library in ("faust", "mode", "aiokafka"):  # they set levels of their own
+        logging.getLogger(library).setLevel(max(number, logging.WARNING))
+    logging.getLogger("streams").setLevel(number)

@@ -1,0 +1,109 @@
+"""A shop on a real broker: a worker as a child process, a producer, and a reader of what comes out."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.records import Recommendation
+from streams.settings import Settings
+from streams.topics import Topic, Topics
+
+PATIENCE_S = 60.0
+
+
+@asynccontextmanager
+async def worker(settings: Settings, bootstrap: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`upwell worker` with the hashing encoder, stopped by SIGTERM at the end and expected to leave in good order."""
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "UPWELL_SHOP": settings.shop,
+        "UPWELL_PARTITIONS": str(settings.partitions),
+        "UPWELL_DATA_DIR": str(settings.data_dir),
+        "UPWELL_MODEL": "hashing",
+    }
+    command = [sys.executable, "-c", "from streams.cli import main; main()", "worker", *options]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    said = []
+    while line := await asyncio.wait_for(process.stderr.readline(), PATIENCE_S):
+        said.append(line.decode())
+        if line.startswith(b"Worker runs."):
+            break
+    else:
+        raise AssertionError("the worker ended while it started:\n" + "".join(said))
+    draining = asyncio.create_task(process.stderr.read())
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest = await asyncio.wait_for(draining, PATIENCE_S)
+        assert await process.wait() == 0, "".join(said) + rest.decode()
+
+
+@dataclass
+class Desk:
+    """Sends records and reads recommendations."""
+
+    topics: Topics
+    producer: AIOKafkaProducer
+    consumer: AIOKafkaConsumer
+
+    async def put(self, topic: Topic, key: str, body: dict[str, Any] | bytes | None) -> None:
+        """Send a record and wait for its acknowledgement."""
+        value = msgspec.json.encode(body) if isinstance(body, dict) else body
+        await self.producer.send_and_wait(topic.name, key=key.encode(), value=value)
+
+    async def ask(self, user: str, event: dict[str, Any], fits: Callable[[Recommendation], bool]) -> Recommendation:
+        """Send an event again and again, under new ids, until a recommendation fits.
+
+        What other partitions and the encoder have under way is waited for so, without guessing how long it takes.
+        """
+        async with asyncio.timeout(PATIENCE_S):
+            for attempt in range(1_000_000):
+                await self.put(self.topics.events, user, {**event, "id": f"{event['id']}-{attempt}", "user": user})
+                recommendation = await self.answer(user, f"{event['id']}-{attempt}")
+                if fits(recommendation):
+                    return recommendation
+        raise AssertionError("unreachable")
+
+    async def answer(self, user: str, event: str) -> Recommendation:
+        """The recommendation that an event brought about."""
+        async for record in self.consumer:
+            recommendation = msgspec.json.decode(record.value, type=Recommendation)
+            if (recommendation.user, recommendation.trigger.event) == (user, event):
+                return recommendation
+        raise AssertionError("the consumer ended")
+
+    async def ends(self, *topics: Topic) -> dict[str, int]:
+        """`topic/partition` → offset of the last record there is, for partitions that have any."""
+        partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+        ends = await self.consumer.end_offsets(partitions)
+        return {f"{p.topic}/{p.partition}": end - 1 for p, end in ends.items() if end}
+
+
+@asynccontextmanager
+async def desk(topics: Topics, bootstrap: str) -> AsyncIterator[Desk]:
+    """A producer, and a consumer at the end of the recommendations topic."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=20)
+    await producer.start()
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topics.recommendations.name, n) for n in range(topics.recommendations.partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_end(*partitions)
+        for partition in partitions:  # where the end is, is found out when it is first asked for
+            await consumer.position(partition)
+        yield Desk(topics, producer, consumer)
+    finally:
+        await consumer.stop()
+        await producer.stop()
