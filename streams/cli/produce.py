@@ -16,12 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streams import admin, broker, files, settings
-from streams.core.events import WEIGHTS
-from streams.edge import Limits
+from streams.edge import limits_of
 from streams.errors import BrokerError, DataError
 from streams.files import Source
 from streams.jsonl import BadLine, Kind, Outgoing
-from streams.settings import KafkaSettings, Settings
+from streams.settings import KafkaSettings
 from streams.topics import Topics, topics
 
 UNACKNOWLEDGED = 5_000
@@ -72,7 +71,7 @@ def produce(
       zcat events.jsonl.gz | upwell produce --as events -
     """
     configured, kafka = settings.load()
-    reader = files.Reader(_limits(configured), Kind(kind) if kind else None)
+    reader = files.Reader(limits_of(configured), Kind(kind) if kind else None)
     summary = Summary()
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(files.opened(path, twice=strict)) for path in paths]
@@ -90,10 +89,6 @@ def produce(
     click.echo(msgspec.json.encode(summary.counts()) if as_json else str(summary))
     if summary.bad:
         raise DataError(f"{summary.bad} bad lines, listed above, were left out")
-
-
-def _limits(configured: Settings) -> Limits:
-    return Limits(configured.max_event_bytes, configured.max_item_bytes, configured.max_future_seconds * 1000, WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)
