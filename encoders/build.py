@@ -1,47 +1,122 @@
 """From a source to an artifact in the store: graph, gate, manifest."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from encoders import reference
-from encoders.card import Manifest, Precision
+from encoders import export, ready, reference
+from encoders.base import ModelError
+from encoders.card import Manifest, ModelCard, Precision
 from encoders.directory import Source
-from encoders.export import build as build_graph
 from encoders.fetch import Report
-from encoders.gates import PROBES, gate
+from encoders.gates import PROBES, Limits, check_company, gate
 from encoders.onnx import OnnxEncoder
+from encoders.quantize import quantize
 from encoders.runtime import Device
 from encoders.store import MODEL, TOKENIZER, Store, sha256
 from encoders.tokenizing import Tokenizer
 
-_COSINE = {Precision.FP32: 0.9999, Precision.FP16: 0.999}
-"""The least cosine to the numpy reference, on every probe."""
+LIMITS = {
+    Precision.FP32: Limits(cosine_min=0.9999),
+    Precision.FP16: Limits(cosine_min=0.999),
+    Precision.INT8: Limits(cosine_mean=0.99, recall_at_10=0.93),
+}
+"""Floats are held against the numpy reference on `PROBES`, int8 against float32 on texts it was not calibrated on."""
+
+MIN_TEXTS = 200
+"""For int8: half of them calibrate, the others judge; a recall over fewer says nothing."""
+_MAX_CALIBRATION = 128
+_MAX_JUDGES = 1000
 
 
-def build_floats(source: Source, precision: Precision, store: Store, report: Report) -> Path:
-    """Build a float32 or float16 artifact and hold it against the numpy reference.
+def build(source: Source, precision: Precision, store: Store, report: Report, texts: Sequence[str] = ()) -> Path:
+    """Build an artifact, hold it against its reference and install it.
+
+    Args:
+        source: what to build.
+        precision: in which numbers.
+        store: where to put it.
+        report: told every step.
+        texts: the shop's own; int8 needs `MIN_TEXTS` of them.
 
     Raises:
-        ModelError: the graph does not do what the reference does.
+        ModelError: parity is lost, or int8 has too few texts.
     """
-    report(f"building the {precision} graph of {source.card.name}")
-    model = build_graph(source.bert, source.card.pooling, precision)
-    unmeasured = manifest_of(source, precision, model, gate={})
+    if precision is Precision.INT8:
+        return _build_int8(source, store, report, texts)
+    report(f"building {source.card.name} in {precision}")
+    draft = _Draft.of(source, precision, export.build(source.bert, source.card.pooling, precision))
     report("holding it against the reference")
-    encoder = OnnxEncoder(unmeasured, model, source.tokenizer, device=Device.CPU)
-    ids = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix).ids(PROBES)
-    expected = reference.encode(source.bert, ids, source.card.pooling)
-    measured = gate(encoder.encode(PROBES), expected, cosine=_COSINE[precision])
-    return install(store, manifest_of(source, precision, model, measured), model, source.tokenizer, report)
+    tokenizer = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix)
+    expected = reference.encode(source.bert, tokenizer.ids(PROBES), source.card.pooling)
+    measured = gate(draft.encoder().encode(PROBES), expected, LIMITS[precision])
+    return draft.install(measured, store, report)
 
 
-def manifest_of(source: Source, precision: Precision, model: bytes, gate: dict[str, float]) -> Manifest:
-    """The manifest of a model that was built from `source`."""
-    files = {MODEL: sha256(model), TOKENIZER: sha256(source.tokenizer)}
-    return Manifest(source.card, precision, source.digests, files, gate)
+def build_ready(graph: Path, store: Store, report: Report) -> Path:
+    """Check a ready-made ONNX graph, bring it to our shape and install it.
+
+    Raises:
+        ModelError: it is not sound, or not the graph of a sentence encoder.
+    """
+    report(f"adapting {graph.name}")
+    card, model, tokenizer = ready.read_ready(graph)
+    return _Draft(card, Precision.READY, model, tokenizer, ready.digests(graph)).install({}, store, report)
 
 
-def install(store: Store, manifest: Manifest, model: bytes, tokenizer: bytes, report: Report) -> Path:
-    """Put a gated artifact into the store."""
-    path = store.install(manifest, {MODEL: model, TOKENIZER: tokenizer})
-    report(f"{manifest.card.name}@{manifest.version} is ready")
-    return path
+def split(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Texts to calibrate on and other texts to judge by; the same ones whatever order they come in.
+
+    Raises:
+        ModelError: there are too few different ones.
+    """
+    mixed = sorted(set(texts), key=lambda text: hashlib.sha256(text.encode("utf-8", "replace")).digest())
+    if len(mixed) < MIN_TEXTS:
+        raise ModelError(
+            f"int8 is calibrated on the shop's own texts: got {len(mixed)} different ones, wanted {MIN_TEXTS} or more. "
+            "Name a file of them with --texts"
+        )
+    cut = min(_MAX_CALIBRATION, len(mixed) // 2)
+    return mixed[:cut], mixed[cut : cut + _MAX_JUDGES]
+
+
+def _build_int8(source: Source, store: Store, report: Report, texts: Sequence[str]) -> Path:
+    calibration, judges = split(texts)
+    report(f"calibrating {source.card.name} in int8 on {len(calibration)} texts")
+    tokenizer = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix)
+    model = quantize(source.bert, source.card.pooling, tokenizer.ids(calibration))
+    report(f"holding it against float32 on {len(judges)} other texts")
+    exact = _Draft.of(source, Precision.FP32, export.build(source.bert, source.card.pooling)).encoder()
+    draft = _Draft.of(source, Precision.INT8, model)
+    measured = gate(draft.encoder().encode(judges), exact.encode(judges), LIMITS[Precision.INT8])
+    return draft.install(measured, store, report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An artifact that is not installed yet."""
+
+    card: ModelCard
+    precision: Precision
+    model: bytes
+    tokenizer: bytes
+    sources: dict[str, str]
+
+    @classmethod
+    def of(cls, source: Source, precision: Precision, model: bytes) -> "_Draft":
+        return cls(source.card, precision, model, source.tokenizer, source.digests)
+
+    def manifest(self, measured: dict[str, float]) -> Manifest:
+        files = {MODEL: sha256(self.model), TOKENIZER: sha256(self.tokenizer)}
+        return Manifest(self.card, self.precision, self.sources, files, measured)
+
+    def encoder(self) -> OnnxEncoder:
+        return OnnxEncoder(self.manifest({}), self.model, self.tokenizer, device=Device.CPU)
+
+    def install(self, measured: dict[str, float], store: Store, report: Report) -> Path:
+        check_company(self.encoder().encode)
+        manifest = self.manifest(measured)
+        path = store.install(manifest, {MODEL: self.model, TOKENIZER: self.tokenizer})
+        report(f"{manifest.card.name}@{manifest.version} is ready")
+        return path

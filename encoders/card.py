@@ -18,6 +18,8 @@ class Precision(StrEnum):
     """For GPUs: half the memory, tensor cores."""
     INT8 = "int8"
     """For CPUs: static W8A8, calibrated on texts."""
+    READY = "ready"
+    """As a ready-made graph came; only it knows."""
 
 
 class Pooling(StrEnum):

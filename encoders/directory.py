@@ -15,8 +15,8 @@ from encoders.weights import Bert, read_bert, read_json
 
 WEIGHTS = "model.safetensors"
 _MODULES = {"Transformer", "Pooling", "Normalize"}
-_NO_LIMIT = 1_000_000_000
-"""`model_max_length` of a tokenizer that has none is a huge number."""
+_UNSTATED = 512
+"""Tokens, where the files give no limit: what BERT was trained with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,35 @@ def read_directory(directory: Path) -> Source:
     """
     files = digests(directory)
     bert = read_bert(directory)
-    card = ModelCard(
-        name=directory.resolve().name,
-        source="directory",
-        revision=files[WEIGHTS],
-        licence=_licence(directory),
+    card = describe(directory, name=directory.resolve().name, revision=files[WEIGHTS])
+    card = msgspec.structs.replace(
+        card,
         dim=bert.width,
-        max_tokens=min(_max_tokens(directory), len(bert.positions)),
-        pooling=_pooling(directory),
+        max_tokens=min(card.max_tokens, len(bert.positions)),
         layers=tuple(range(len(bert.layers))),
-        prefix=_prefix(directory),
     )
     tokenizer = (directory / TOKENIZER).read_bytes()
     Tokenizer(tokenizer, card.max_tokens).check(len(bert.words))
     return Source(card, bert, tokenizer, files)
+
+
+def describe(directory: Path, *, name: str, revision: str) -> ModelCard:
+    """What the small files say: everything of a card but dimension and layers, which only the weights know.
+
+    Raises:
+        ModelError: the model pools in another way, or has modules that are not built here.
+    """
+    return ModelCard(
+        name=name,
+        source="directory",
+        revision=revision,
+        licence=_licence(directory),
+        dim=0,
+        max_tokens=_max_tokens(directory),
+        pooling=_pooling(directory),
+        layers=(),
+        prefix=_prefix(directory),
+    )
 
 
 def _optional(path: Path) -> dict[str, Any]:
@@ -99,8 +114,10 @@ def _check_modules(path: Path) -> None:
 
 def _max_tokens(directory: Path) -> int:
     stated = _optional(directory / "sentence_bert_config.json").get("max_seq_length")
-    stated = stated or _optional(directory / "tokenizer_config.json").get("model_max_length")
-    return min(int(stated or _NO_LIMIT), _NO_LIMIT)
+    if stated is None:
+        # A tokenizer without a limit says so by a huge number.
+        stated = min(_optional(directory / "tokenizer_config.json").get("model_max_length", _UNSTATED), _UNSTATED)
+    return int(stated)
 
 
 def _prefix(directory: Path) -> str:

