@@ -3,7 +3,6 @@
 import fnmatch
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
