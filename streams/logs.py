@@ -31,6 +31,6 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
-    for library in ("faust", "mode", "aiokafka"):  # they set levels of their own
-        logging.getLogger(library).setLevel(max(number, logging.WARNING))
-    logging.getLogger("streams").setLevel(number)
+    # Faust's services log their comings and goings under the module that subclasses them.
+    for chatty in ("faust", "mode", "aiokafka", "streams.engine"):
+        logging.getLogger(chatty).setLevel(max(number, logging.WARNING))

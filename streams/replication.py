@@ -12,7 +12,6 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.errors import ContractError
 from streams.replicas import Replica
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -50,16 +49,10 @@ class Replication:
         )
 
     async def load(self, progress: Callable[[Progress], None] = lambda _: None) -> None:
-        """Apply everything up to the present end of the topics.
-
-        Raises:
-            ContractError: when a topic is missing.
-        """
+        """Apply everything up to the present end of the topics, which must exist."""
         await self._consumer.start()
         partitions = [
-            TopicPartition(topic.name, number)
-            for topic in self._topics
-            for number in await self._partitions(topic.name)
+            TopicPartition(topic.name, number) for topic in self._topics for number in range(topic.partitions)
         ]
         self._consumer.assign(partitions)
         begins = await self._consumer.beginning_offsets(partitions)
@@ -88,9 +81,3 @@ class Replication:
             await asyncio.sleep(0)
         if self._replica.ignored_vectors > ignored == 0:
             _log.warning("vectors of another model are ignored", serving=self._replica.model)
-
-    async def _partitions(self, topic: str) -> list[int]:
-        # The whole cluster's metadata is asked for: asking for one topic by name creates it on some brokers.
-        if topic not in await self._consumer.topics():
-            raise ContractError(f"topic {topic} does not exist: run `upwell topics create`")
-        return sorted(self._consumer.partitions_for_topic(topic))

@@ -115,7 +115,9 @@ async def _started(stack: contextlib.AsyncExitStack, app: EngineApp) -> asyncio.
     await app.start()
     stack.push_async_callback(app.stop)
     _log.info("role runs", role=app.stats.role)
-    return _task(app.stats.role, ended())
+    watch = _task(app.stats.role, ended())
+    stack.callback(watch.cancel)
+    return watch
 
 
 @contextlib.asynccontextmanager

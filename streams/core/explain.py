@@ -73,7 +73,7 @@ def causes(
         if channel is Channel.BUY_AGAIN:
             text, because = _buy_again(candidate.item, profile.habits[candidate.item])
         elif channel is Channel.CONTENT:
-            text, because = _content(recent, pulls, title)
+            text, because = _content(candidate.item, recent, pulls, title)
         else:
             text, because = f"popular now (number {candidate.ranks[channel]})", []
         found.append(Cause(channel, gain / candidate.score, text, because))
@@ -87,7 +87,7 @@ def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:
 
 
 def _content(
-    recent: Sequence[Interaction], pulls: npt.NDArray[np.float32], title: Callable[[str], str]
+    item: str, recent: Sequence[Interaction], pulls: npt.NDArray[np.float32], title: Callable[[str], str]
 ) -> tuple[str, list[Interaction]]:
     strongest: dict[str, Interaction] = {}
     for place in np.argsort(-pulls, kind="stable"):
@@ -97,7 +97,8 @@ def _content(
     if not strongest:
         return "close to what you keep buying", []
     cited = list(strongest.values())
-    return f"like {title(cited[0].item)}, {VERBS.get(cited[0].type, 'seen')} on {_day(cited[0].time)}", cited
+    did = f"{VERBS.get(cited[0].type, 'seen')} on {_day(cited[0].time)}"
+    return (did if cited[0].item == item else f"like {title(cited[0].item)}, {did}"), cited
 
 
 def _day(millis: int) -> str:
