@@ -1,12 +1,14 @@
 """Search in a graph that takes upserts and deletes all day, and in the rows themselves where that is quicker."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from index.attributes import Attributes, Filter, Values
 from index.base import Vectors
 from index.crossover import FLOAT32, INT8, Crossover
+from index.filtered import Allowed
 from index.generation import Generation, Portion
 from index.graph import HnswParams, ShortAnswerError
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
@@ -18,6 +20,7 @@ from index.scan import Cosines, rescore, scan
 _MIN_TOMBSTONES = 64
 _CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
 _OVERFETCH = 2
+_FILTERS_KEPT = 8  # between two writes
 
 
 class HnswIndex:
@@ -56,15 +59,22 @@ class HnswIndex:
 
     @classmethod
     def restored(
-        cls, rows: Rows, generation: Generation, params: HnswParams, crossover: Crossover | None = None
+        cls,
+        rows: Rows,
+        generation: Generation,
+        params: HnswParams,
+        crossover: Crossover | None = None,
+        attributes: Attributes | None = None,
     ) -> "HnswIndex":
-        """An index over rows and a graph that were saved together."""
+        """An index over parts that were saved together."""
         index = cls.__new__(cls)
         index._params = params
-        index._adopt(rows, generation, crossover)
+        index._adopt(rows, generation, crossover, attributes)
         return index
 
-    def _adopt(self, rows: Rows, generation: Generation, crossover: Crossover | None) -> None:
+    def _adopt(
+        self, rows: Rows, generation: Generation, crossover: Crossover | None, attributes: Attributes | None = None
+    ) -> None:
         self._rows = rows
         self._scanner = scanner(rows)
         if crossover is None:
@@ -74,6 +84,8 @@ class HnswIndex:
         self._serving = generation
         self._next: Generation | None = None
         self._overlay: tuple[Slots, Vectors] | None = None
+        self._attributes = attributes or Attributes()
+        self._allowed: dict[Filter, Allowed] = {}
 
     @property
     def dim(self) -> int:
@@ -94,6 +106,11 @@ class HnswIndex:
     def generation(self) -> Generation:
         """The graph that serves and its labels, to look at."""
         return self._serving
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes of the rows, to look at."""
+        return self._attributes
 
     @property
     def tombstones(self) -> int:
@@ -117,13 +134,31 @@ class HnswIndex:
         if self.rebuild_due:
             self._catch_up()
 
-    def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[npt.NDArray[np.float32]]]:
-        """About the `min(k, len(self))` nearest ids of each query with their cosines: see `VectorIndex.search`."""
+    def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None:
+        """Replace all attributes of live ids; others are ignored. A later upsert of an id keeps them.
+
+        Raises:
+            IndexInputError: as many attribute records as there are not ids, or a value of another type.
+        """
+        self._attributes.put(self._rows.slots_of(checked_ids(ids)), attributes)
+        self._allowed.clear()
+
+    def search(
+        self, queries: Vectors, k: int, where: Filter | None = None
+    ) -> tuple[list[list[str]], list[npt.NDArray[np.float32]]]:
+        """About the nearest ids of each query with their cosines: see `VectorIndex.search`.
+
+        Args:
+            queries: float32 (n, dim), finite and not zero.
+            k: how many, at least 1; all of them when there are fewer.
+            where: which items count.
+        """
         unit = unit_rows(queries, self.dim, "queries")
-        k = min(checked_k(k), len(self))
+        allowed = None if where is None else self._allow(where)
+        k = min(checked_k(k), len(self) if allowed is None else len(allowed))
         if k == 0 or not len(unit):
             return [[] for _ in unit], [np.empty(0, np.float32) for _ in unit]
-        slots, cosines = self._nearest(unit, k)
+        slots, cosines = self._nearest(unit, k) if allowed is None else allowed.search(unit, k, self._nearest)
         return self._rows.ids[slots].tolist(), list(cosines)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
@@ -146,6 +181,7 @@ class HnswIndex:
         for generation in self._generations():
             generation.dropped(slots)
         self._overlay = None
+        self._allowed.clear()
 
     def remove(self, ids: Iterable[str]) -> None:
         """Delete from the rows and hide from the graph; no rebuild."""
@@ -153,7 +189,9 @@ class HnswIndex:
         self._scanner.followed(removal)
         for generation in self._generations():
             generation.followed(removal)
+        self._attributes.followed(removal)
         self._overlay = None
+        self._allowed.clear()
 
     @property
     def pending(self) -> int:
@@ -210,6 +248,15 @@ class HnswIndex:
             self.compact()
         else:
             self.absorb()
+
+    def _allow(self, where: Filter) -> Allowed:
+        allowed = self._allowed.get(where)
+        if allowed is None:
+            if len(self._allowed) == _FILTERS_KEPT:
+                self._allowed.clear()
+            allowed = Allowed(self._rows, self._attributes.mask(where, len(self._rows)))
+            self._allowed[where] = allowed
+        return allowed
 
     def _pending_rows(self) -> tuple[Slots, Vectors]:
         if self._overlay is None:

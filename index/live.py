@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from index.attributes import Filter, Values
 from index.base import Vectors
 from index.forked import save_in_child
 from index.hnsw import HnswIndex
@@ -64,6 +65,7 @@ class _Search:
     future: "asyncio.Future[Any]"
     queries: Vectors
     k: int
+    where: Filter | None
 
 
 _Request = _Task | _Search
@@ -72,8 +74,8 @@ _Request = _Task | _Search
 class LiveIndex:
     """`HnswIndex` behind coroutines, for one event loop.
 
-    A single thread does everything to the index. It applies the writes that are waiting, answers all waiting searches
-    of one k in one batch, and uses what time is left to bring new rows into the graph, a few at a time; a graph with
+    A single thread does everything to the index. It applies the writes that are waiting, answers searches that wait
+    together in one batch, and uses what time is left to bring new rows into the graph, a few at a time; a graph with
     too many tombstones is rebuilt in a second thread and swapped in. A write is seen by every search that starts after
     it was awaited.
 
@@ -128,10 +130,14 @@ class LiveIndex:
         """Remove ids; unknown ones are ignored. No search from now on returns them."""
         await self._run(lambda: self._index.remove(ids))
 
-    async def search(self, queries: Vectors, k: int) -> Found:
-        """About the `min(k, len(self))` nearest ids of each query with their cosines: see `VectorIndex.search`."""
+    async def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None:
+        """Replace all attributes of live ids: see `HnswIndex.describe`."""
+        await self._run(lambda: self._index.describe(ids, attributes))
+
+    async def search(self, queries: Vectors, k: int, where: Filter | None = None) -> Found:
+        """About the nearest ids of each query that pass `where`, with their cosines: see `HnswIndex.search`."""
         unit = unit_rows(queries, self.dim, "queries")
-        found: Found = await self._submitted(_Search(self._future(), unit, checked_k(k)))
+        found: Found = await self._submitted(_Search(self._future(), unit, checked_k(k), where))
         return found
 
     async def vectors(self, ids: Sequence[str]) -> Vectors:
@@ -223,21 +229,22 @@ class LiveIndex:
         return [request for request in requests if request is not None]
 
     def _serve(self, requests: list[_Request]) -> None:
-        """Tasks in their order, then the searches, those of one k in one batch."""
+        """Tasks in their order, then the searches, those that differ in nothing but their queries in one batch."""
         done: list[tuple[asyncio.Future[Any], Any]] = []
-        searches: dict[int, list[_Search]] = defaultdict(list)
+        searches: dict[tuple[int, Filter | None], list[_Search]] = defaultdict(list)
         for request in requests:
             if isinstance(request, _Search):
-                searches[request.k].append(request)
+                searches[request.k, request.where].append(request)
             else:
                 done.append((request.future, _outcome(request.call)))
-        for k, batch in searches.items():
-            done += zip([one.future for one in batch], self._answers(batch, k), strict=True)
+        for batch in searches.values():
+            done += zip([one.future for one in batch], self._answers(batch), strict=True)
         if done:
             self._loop.call_soon_threadsafe(_settle, done)
 
-    def _answers(self, batch: list[_Search], k: int) -> list[Any]:
-        outcome = _outcome(lambda: self._index.search(np.concatenate([one.queries for one in batch]), k))
+    def _answers(self, batch: list[_Search]) -> list[Any]:
+        queries, k, where = np.concatenate([one.queries for one in batch]), batch[0].k, batch[0].where
+        outcome = _outcome(lambda: self._index.search(queries, k, where))
         if isinstance(outcome, Exception):
             return [outcome] * len(batch)
         names, cosines = outcome

@@ -7,6 +7,7 @@ A snapshot is a directory as `index.durable` writes them:
     graph.bin          hnswlib's own file (hnsw)
     labels.bin         int64 (labels,): the row of each label of the graph, −1 for a tombstone (hnsw)
     projection.bin     float32 (dim, width) (hnsw with a projection)
+    attributes.bin     int32 (attributes, rows): numbers of the sets of values that the manifest lists (hnsw)
 
 hnswlib reads a damaged file without complaint and may crash later; digests are compared first.
 """
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.attributes import Attributes
 from index.crossover import Crossover
 from index.durable import DamagedError, Reader, Writer, published
 from index.exact import ExactIndex
@@ -116,7 +118,13 @@ def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
     size = generation.graph.save(writer.path("graph.bin"))
     writer.adopt("graph.bin", size)
     writer.write("labels.bin", [_bytes_of(generation.labels.table)])
-    parts = {"params": asdict(index.params), "labels": generation.labels.given, "projection": None}
+    writer.write("attributes.bin", [_bytes_of(index.attributes.codes(len(index)))])
+    parts = {
+        "params": asdict(index.params),
+        "labels": generation.labels.given,
+        "attributes": index.attributes.described(),
+        "projection": None,
+    }
     if (projection := generation.projection) is not None:
         writer.write("projection.bin", [_bytes_of(projection.matrix)])
         parts["projection"] = {"width": projection.width, "share": projection.share, "digest": projection.digest}
@@ -136,7 +144,10 @@ def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex
         projection = Projection(matrix, described["share"])
     graph = Graph(projection.width if projection else body["dim"], params, file=reader.verified("graph.bin"))
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
-    return HnswIndex.restored(rows, Generation(graph, labels, projection, serving=True), params, crossover)
+    codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
+    attributes = Attributes.restored(body["attributes"], codes)
+    generation = Generation(graph, labels, projection, serving=True)
+    return HnswIndex.restored(rows, generation, params, crossover, attributes)
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from index.attributes import Filter
 from index.base import IndexInputError
 from index.crossover import NEVER
 from index.durable import published
@@ -74,6 +75,20 @@ async def test_many_searches_get_their_own_answers(live: LiveIndex) -> None:
     for i, (found, cosines) in enumerate(answers):
         assert [row[0] for row in found] == ids(sizes[i], 10 * i)
         assert [len(row) for row in found] == [len(row) for row in cosines] == [ks[i]] * sizes[i]
+
+
+async def test_filtered_searches_are_told_apart(live: LiveIndex) -> None:
+    rows = vectors(40)
+    await live.upsert(ids(40), rows)
+    await live.describe(ids(40), [{"even": i % 2 == 0} for i in range(40)])
+    even, odd, every = await asyncio.gather(
+        live.search(rows[:1], 40, Filter.of({"even": True})),
+        live.search(rows[:1], 40, Filter.of(exclude={"even": True})),
+        live.search(rows[:1], 40),
+    )
+    assert sorted(even[0][0]) == sorted(ids(40)[::2])
+    assert sorted(odd[0][0]) == sorted(ids(40)[1::2])
+    assert sorted(every[0][0]) == sorted(ids(40))
 
 
 async def test_vectors_come_back(live: LiveIndex) -> None:

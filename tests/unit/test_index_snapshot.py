@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from index.attributes import Filter
 from index.crossover import NEVER
 from index.durable import published
 from index.exact import ExactIndex
@@ -41,6 +42,7 @@ def filled(index: Index, n: int = 300) -> Index:
     index.upsert(["i100", "ключ"], POOL[-2:])
     if isinstance(index, HnswIndex):
         index.write(["late"], POOL[:1])  # not in the graph when it is saved
+        index.describe(["late", "i100"], [{"tags": ["new", 7], "stock": True}, {"tags": "old"}])
     return index
 
 
@@ -66,6 +68,15 @@ def test_an_index_comes_back_as_it_was(index: Index, tmp_path: Path) -> None:
 
 def has_graph(index: Index) -> bool:
     return isinstance(index, HnswIndex) and index.generation.labels.live > 0
+
+
+def test_attributes_come_back(tmp_path: Path) -> None:
+    save(filled(HnswIndex(DIM)), tmp_path, META)
+    loaded = load(tmp_path)
+    assert loaded is not None
+    assert isinstance(loaded[0], HnswIndex)
+    for chosen, name in (({"tags": 7, "stock": True}, "late"), ({"tags": "old"}, "i100")):
+        assert loaded[0].search(POOL[:1], 5, Filter.of(chosen))[0] == [[name]]
 
 
 def test_a_loaded_index_goes_on_living(index: Index, tmp_path: Path) -> None:
