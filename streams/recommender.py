@@ -7,6 +7,7 @@ profile ─► interests ─► index ─────► content ──┐
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -72,16 +73,15 @@ def _slate(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
     bought = shopper.profile.habits
 
     def allowed(items: Sequence[str], *, known: bool) -> list[str]:
-        return [
-            item for item in items if item not in refused and (known or item not in bought) and replica.available(item)
-        ][: policy.pool]
+        good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
+        return list(islice(good, policy.pool))
 
     channels = {
         Channel.CONTENT: allowed(candidates.merge(nearest), known=False),
         Channel.POPULAR: allowed(popular, known=False),
         Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
     }
-    shortlist = candidates.fuse(channels, policy.channel_weights)[: SHORTLIST * policy.size]
+    shortlist = candidates.fuse(channels, policy.channel_weights, SHORTLIST * policy.size)
     vectors = replica.vectors([candidate.item for candidate in shortlist])
     chosen = diversity.choose(
         np.array([candidate.score for candidate in shortlist]),

@@ -4,6 +4,7 @@ Channels speak different languages (a cosine, a count, a mass), so they are fuse
 (Cormack, Clarke & Büttcher, SIGIR 2009), score(item) = Σ_channel weight / (60 + rank).
 """
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,20 +25,26 @@ class Candidate(NamedTuple):
     ranks: dict[Channel, int]
 
 
-def fuse(channels: Mapping[Channel, Sequence[str]], weights: Mapping[Channel, float]) -> list[Candidate]:
-    """Fuse ranked lists (best first, no repeats within one). Best first; equal scores by item id."""
-    gains: dict[str, dict[Channel, float]] = {}
-    ranks: dict[str, dict[Channel, int]] = {}
+def fuse(channels: Mapping[Channel, Sequence[str]], weights: Mapping[Channel, float], count: int) -> list[Candidate]:
+    """The `count` best of ranked lists (best first, no repeats within one), fused. Equal scores by item id."""
+    scores: dict[str, float] = {}
+    ranks = {}
     for channel, items in channels.items():
         weight = weights.get(channel, 0.0)
-        if weight <= 0:
-            continue
-        for rank, item in enumerate(items, start=1):
-            gains.setdefault(item, {})[channel] = weight / (RRF_K + rank)
-            ranks.setdefault(item, {})[channel] = rank
-    fused = [Candidate(item, sum(gain.values()), gain, ranks[item]) for item, gain in gains.items()]
-    fused.sort(key=lambda candidate: (-candidate.score, candidate.item))
-    return fused
+        if weight > 0:
+            ranks[channel] = {item: rank for rank, item in enumerate(items, start=1)}
+            for rank, item in enumerate(items, start=1):
+                scores[item] = scores.get(item, 0.0) + weight / (RRF_K + rank)
+    best = heapq.nsmallest(count, scores, key=lambda item: (-scores[item], item))
+    return [
+        Candidate(
+            item,
+            scores[item],
+            {channel: weights[channel] / (RRF_K + places[item]) for channel, places in ranks.items() if item in places},
+            {channel: places[item] for channel, places in ranks.items() if item in places},
+        )
+        for item in best
+    ]
 
 
 def merge(lists: Iterable[Sequence[str]]) -> list[str]:

@@ -29,7 +29,7 @@ class Policy:
 
     name: str = "default"
     size: int = 20
-    pool: int = 100
+    pool: int = 60
     channel_weights: Mapping[Channel, float] = field(
         default_factory=lambda: {Channel.CONTENT: 1.0, Channel.POPULAR: 1.0, Channel.BUY_AGAIN: 1.3}
     )

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.core import decay
 from streams.core.events import Arrival
@@ -39,12 +38,13 @@ def fold(popularity: Popularity, arrivals: Iterable[Arrival]) -> Popularity:
 class Board:
     """Popularity over all partitions: what is doing best now.
 
-    Holds float64 (items, partitions) log masses and answers from a ranking that is renewed when asked after a change.
+    Holds float64 (items, partitions) log masses; the ranking is renewed when it is asked for after a change.
     All masses decay alike, so the ranking needs no clock. Equal masses are ranked by item id.
     """
 
     def __init__(self, partitions: int) -> None:
         self._masses = np.full((1024, partitions), decay.EMPTY)
+        self._totals = np.full(1024, decay.EMPTY)
         self._places: dict[str, int] = {}
         self._items: list[str] = []
         self._ranking: list[str] = []
@@ -56,15 +56,17 @@ class Board:
         if place is None:
             place = self._places[item] = len(self._items)
             self._items.append(item)
-            if place == len(self._masses):
+            if place == len(self._totals):
                 self._masses = np.vstack((self._masses, np.full_like(self._masses, decay.EMPTY)))
+                self._totals = np.concatenate((self._totals, np.full_like(self._totals, decay.EMPTY)))
         self._masses[place, partition] = log_mass
+        self._totals[place] = np.logaddexp.reduce(self._masses[place])
         self._stale = True
 
     def total(self, item: str) -> float:
         """Log mass of an item over all partitions; `decay.EMPTY` for one never seen."""
         place = self._places.get(item)
-        return decay.EMPTY if place is None else float(np.logaddexp.reduce(self._masses[place]))
+        return decay.EMPTY if place is None else float(self._totals[place])
 
     def top(self, count: int) -> list[str]:
         """The most popular items, best first; items without mass are left out."""
@@ -74,13 +76,11 @@ class Board:
         return self._ranking[:count]
 
     def _rank(self, count: int) -> list[str]:
-        masses = self._masses[: len(self._items)]
         # Rounded, so that sums which differ by the order of adding alone stay equal and are ranked by id.
-        totals: npt.NDArray[np.float64] = np.atleast_1d(np.round(np.logaddexp.reduce(masses, axis=1), 9))
+        totals = np.round(self._totals[: len(self._items)], 9)
+        least = decay.EMPTY
         if count < len(totals):
-            cut = np.partition(totals, len(totals) - count)[len(totals) - count]
-            places = np.flatnonzero((totals >= cut) & (totals > decay.EMPTY))
-        else:
-            places = np.flatnonzero(totals > decay.EMPTY)
+            least = np.partition(totals, len(totals) - count)[len(totals) - count]
+        places = np.flatnonzero((totals >= least) & (totals > decay.EMPTY))
         ranked = sorted((-totals[place], self._items[place]) for place in places)
         return [item for _, item in ranked[:count]]

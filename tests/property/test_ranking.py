@@ -21,7 +21,8 @@ def test_fusion_is_reciprocal_rank(lists: dict[Channel, list[str]], weight: dict
         for place, item in enumerate(items):
             if channel in weight:
                 expected[item] = expected.get(item, 0) + weight[channel] / (RRF_K + place + 1)
-    fused = fuse(lists, weight)
+    fused = fuse(lists, weight, 100)
+    assert fuse(lists, weight, 3) == fused[:3]
     assert {candidate.item: candidate.score for candidate in fused} == pytest.approx(expected)
     assert fused == sorted(fused, key=lambda candidate: (-candidate.score, candidate.item))
     for candidate in fused:
