@@ -78,9 +78,10 @@ class Generation:
         Raises:
             ShortAnswerError: the graph could not reach k of them.
         """
-        if self.projection is not None:
-            queries = self.projection.apply(queries)
-        labels, cosines = self.graph.nearest(queries, k, self.labels.live)
+        if self.projection is None:
+            labels, cosines = self.graph.nearest(queries, k, self.labels.live)
+        else:  # twice as many as wanted are fetched, which is breadth enough
+            labels, cosines = self.graph.nearest(self.projection.apply(queries), k, self.labels.live, breadth=1.0)
         return self.labels.slots(labels), cosines
 
     def _bury(self, labels: GraphLabels) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from index.base import Vectors
 from index.labels import GraphLabels
 
+_BREADTH = 1.3
 _RETRY_EF = 4
 
 
@@ -28,7 +29,7 @@ class HnswParams:
     Attributes:
         m: links of a node on the upper layers, twice as many on the lowest.
         ef_construction: how many candidates an insertion looks at.
-        ef: how many candidates a search keeps; a search for k keeps at least 1.3 k.
+        ef: how many candidates a search keeps; a search for k keeps at least 1.3 k (see `Graph.nearest`).
         tombstone_share: the graph is rebuilt once it holds more than this share of the live items in tombstones.
         threads: threads inside one call.
         seed: of the levels; with one thread the same insertions give the same graph.
@@ -88,18 +89,21 @@ class Graph:
         for label in labels.tolist():
             self._index.mark_deleted(label)
 
-    def nearest(self, queries: Vectors, k: int, live: int) -> tuple[GraphLabels, npt.NDArray[np.float32]]:
+    def nearest(
+        self, queries: Vectors, k: int, live: int, breadth: float = _BREADTH
+    ) -> tuple[GraphLabels, npt.NDArray[np.float32]]:
         """About the `k` nearest live labels of each query, best first, with their cosines, (b, k) each.
 
         Args:
             queries: float32 (b, dim), unit length.
             k: 1 ≤ k ≤ live.
             live: how many labels are no tombstones.
+            breadth: candidates kept for each of the k, if that is more than `HnswParams.ef`.
 
         Raises:
             ShortAnswerError: some query reached fewer than k live labels, with four times the candidates too.
         """
-        ef = max(self._params.ef, int(1.3 * k))
+        ef = max(self._params.ef, int(breadth * k))
         for width in (ef, min(_RETRY_EF * ef, max(ef, live))):
             self._index.set_ef(width)
             try:

@@ -20,6 +20,7 @@ from index.scan import Cosines, rescore, scan
 _MIN_TOMBSTONES = 64
 _CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
 _OVERFETCH = 2
+_FITTED = 20_000
 _FILTERS_KEPT = 8  # between two writes
 
 
@@ -165,8 +166,16 @@ class HnswIndex:
         """Stored unit vectors, float32 (len(ids), dim); a row of zeros for an id that is not live."""
         return self._rows.gather(self._rows.slots_of(ids))
 
+    def fitted_projection(self, width: int) -> Projection:
+        """The projection to `width` dimensions that suits the rows there are: see `Projection.fit`.
+
+        It is fitted to 20,000 of them at most, evenly spaced.
+        """
+        step = max(1, len(self._rows) // _FITTED)
+        return Projection.fit(self._rows.vectors[::step].astype(np.float32, copy=False), width)
+
     def compact(self, projection: Projection | None = None) -> None:
-        """Rebuild the graph without its tombstones, in the dimensions of `projection`."""
+        """Rebuild the graph without its tombstones, in the dimensions of `projection` if that is given."""
         self.start_rebuild(projection)
         while (portion := self.rebuild_portion()) is not None:
             portion.insert()

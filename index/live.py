@@ -152,6 +152,21 @@ class LiveIndex:
         )
         return stats
 
+    async def rebuild(self, width: int | None = None) -> None:
+        """Ask for a new graph, to be built beside the one that serves; returns at once.
+
+        Args:
+            width: fit a projection to the rows and put the graph into so many dimensions; None leaves them.
+
+        Raises:
+            IndexInputError: the rows are too few for `width`, or their dimension is.
+        """
+
+        def ask() -> None:
+            self._rebuilder.request(None if width is None else self._index.fitted_projection(width))
+
+        await self._run(ask)
+
     async def snapshot(self, directory: Path, meta: SnapshotMeta) -> Path:
         """Save the index as it is now, in a child process; returns where.
 

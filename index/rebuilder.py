@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from index.hnsw import HnswIndex
+from index.projection import Projection
 
 _PORTION = 256
 _AHEAD = 2
@@ -23,7 +24,12 @@ class Rebuilder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index-rebuild")
         self._inserting: deque[Future[None]] = deque()
         self._left = 0
+        self._requested: tuple[Projection | None] | tuple[()] = ()
         self.running = False
+
+    def request(self, projection: Projection | None) -> None:
+        """Rebuild even if it is not due, in the dimensions of `projection` if that is given."""
+        self._requested = (projection,)
 
     def advance(self) -> None:
         """Start a rebuild when one is due, hand on rows, swap the finished graph in. It does not block.
@@ -32,9 +38,10 @@ class Rebuilder:
             MemoryError: the second graph does not fit; the first goes on serving.
         """
         if not self.running:
-            if not self._index.rebuild_due:
+            if not (self._requested or self._index.rebuild_due):
                 return
-            self._index.start_rebuild()
+            self._index.start_rebuild(*self._requested)
+            self._requested = ()
             self._left = len(self._index)
             self.running = True
         while self._inserting and self._inserting[0].done():
