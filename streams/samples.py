@@ -75,8 +75,13 @@ SAMPLES: dict[str, Struct] = {
                 ],
             )
         ],
-        as_of={"shop.embeddings.v1/0": 1204, "shop.events.v1/2": 48_211, "shop.trending.v1/2": 30_555},
-        model="all-MiniLM-L6-v2",
+        as_of={
+            "shop.catalogue.v1/0": 1310,
+            "shop.embeddings.v1/0": 1204,
+            "shop.events.v1/2": 48_211,
+            "shop.trending.v1/2": 30_555,
+        },
+        model="all-MiniLM-L6-v2@fp32-bd07ecf2",
         policy="default",
         stage="profile",
     ),
