@@ -20,6 +20,7 @@ from index.base import Vectors
 from index.forked import save_in_child
 from index.hnsw import HnswIndex
 from index.inputs import checked_k, unit_rows
+from index.probe import probe_queries, recall
 from index.rebuilder import Rebuilder
 from index.snapshot import SnapshotMeta
 
@@ -144,6 +145,26 @@ class LiveIndex:
         """Stored unit vectors, float32 (len(ids), dim); a row of zeros for an id that is not live."""
         gathered: Vectors = await self._run(lambda: self._index.vectors(ids))
         return gathered
+
+    async def sample(self, n: int, seed: int = 0) -> list[str]:
+        """At most `n` ids, chosen by `seed`."""
+
+        def choose() -> list[str]:
+            ids = self._index.rows.ids
+            chosen: list[str] = np.random.default_rng(seed).permutation(ids)[:n].tolist()
+            return chosen
+
+        ids: list[str] = await self._run(choose)
+        return ids
+
+    async def recall(self, probes: int, k: int, seed: int = 0) -> float:
+        """The share of the true `k` nearest that searches find, on `probes` queries: see `index.probe`."""
+
+        def measure() -> float:
+            return recall(self._index, probe_queries(self._index, probes, seed), k) if len(self._index) else 1.0
+
+        measured: float = await self._run(measure)
+        return measured
 
     async def stats(self) -> LiveStats:
         """How it is doing."""

@@ -11,6 +11,7 @@ from index.exact import ExactIndex
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
 from index.projection import Projection
+from index.shards import ShardedIndex
 
 DIM = 24
 Make = Callable[[], VectorIndex]
@@ -24,6 +25,7 @@ INDEXES: dict[str, Make] = {
     "hnsw": lambda: HnswIndex(DIM, crossover=NEVER),
     "hnsw, sparse": lambda: HnswIndex(DIM, SPARSE, crossover=NEVER),
     "hnsw, scan up to 150": lambda: HnswIndex(DIM, crossover=Crossover(((1, 150),))),
+    "three shards": lambda: ShardedIndex([HnswIndex(DIM, crossover=NEVER), HnswIndex(DIM), ExactIndex(DIM)]),
     "hnsw, projected": lambda: HnswIndex(DIM, crossover=NEVER, projection=ROTATION),
 }
 
