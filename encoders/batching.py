@@ -30,17 +30,21 @@ class Batch:
     """Their places in the input."""
 
 
-def plan(lengths: Sequence[int], budget: int = TOKEN_BUDGET, bucket: int = BUCKET) -> list[Batch]:
+def plan(
+    lengths: Sequence[int], budget: int = TOKEN_BUDGET, bucket: int = BUCKET, limit: int | None = None
+) -> list[Batch]:
     """Cut texts into batches of equal padded length, shortest first.
 
     Args:
         lengths: tokens of each text.
         budget: `tokens * len(rows)` of a batch at most; a text that is longer alone gets a batch of its own.
-        bucket: lengths are rounded up to a multiple of this.
+        bucket: lengths are rounded up to a multiple of this,
+        limit: but not beyond this: the model has no more positions. No length is greater.
     """
     by_length: defaultdict[int, list[int]] = defaultdict(list)
     for row, length in enumerate(lengths):
-        by_length[-(-length // bucket) * bucket].append(row)
+        rounded = -(-length // bucket) * bucket
+        by_length[rounded if limit is None else min(rounded, limit)].append(row)
     return [
         Batch(tokens, tuple(rows[start : start + step]))
         for tokens, rows in sorted(by_length.items())

@@ -48,7 +48,7 @@ def observe(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> dict[
     session = open_session(graph.finish(bert.width, outputs=("embedding", *names)), device=Device.CPU)
     seen: dict[str, list[Observed]] = {site: [] for site in taps.inputs}
     every = max(1, sum(map(len, ids)) // _SAMPLE)
-    for batch in plan([len(row) for row in ids]):
+    for batch in plan([len(row) for row in ids], limit=len(bert.positions)):
         padded, mask = pad([ids[row] for row in batch.rows], batch.tokens)
         values = session.run(names, {"input_ids": padded, "attention_mask": mask})
         for site, value in zip(taps.inputs, values, strict=True):

@@ -33,7 +33,7 @@ class Graph:
         """Store an array under `name`; asking again for the same name stores nothing."""
         name = self._prefix + name
         if name not in self._constants:
-            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+            self._constants[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def ints(self, *values: int) -> str:

@@ -43,9 +43,7 @@ class Request:
         if stated and precision not in set(Precision):
             raise ModelError(f"{text!r}: after the @ comes {', '.join(Precision)} or a version, not {stated!r}")
         path = Path(base) if base not in KNOWN and Path(base).exists() else None
-        name = base
-        if path is not None:
-            name = (path.parent if path.is_file() else path).resolve().name
+        name = _home(path).resolve().name if path else base
         return cls(name, path, Precision(precision) if stated else None, stated if dash else None)
 
 
@@ -151,6 +149,14 @@ def _graph(path: Path) -> Path | None:
     from encoders import ready
 
     return None if (path / directory.WEIGHTS).is_file() else ready.find_graph(path)
+
+
+def _home(path: Path) -> Path:
+    """The model's directory, whose name is the model's."""
+    from encoders import ready
+
+    graph = _graph(path)
+    return ready.home(graph) if graph else path
 
 
 def _require_source(request: Request) -> None:

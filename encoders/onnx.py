@@ -60,7 +60,7 @@ class OnnxEncoder:
         """
         ids = self._tokenizer.ids(texts)
         vectors = np.empty((len(ids), self.dim), np.float32)
-        for batch in plan([len(row) for row in ids], self._budget):
+        for batch in plan([len(row) for row in ids], self._budget, limit=self.manifest.card.max_tokens):
             padded, mask = pad([ids[row] for row in batch.rows], batch.tokens)
             vectors[list(batch.rows)] = self._session.run(["embedding"], {"input_ids": padded, "attention_mask": mask})[
                 0

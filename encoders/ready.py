@@ -37,6 +37,18 @@ def find_graph(path: Path) -> Path | None:
     return None
 
 
+def home(graph: Path) -> Path:
+    """The model's directory: where the tokenizer is, beside the graph or one level up.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for folder in (graph.parent, graph.parent.parent):
+        if (folder / TOKENIZER).is_file():
+            return folder
+    raise ModelError(f"{graph.parent / TOKENIZER} is missing: put the model's tokenizer beside the graph")
+
+
 def digests(graph: Path) -> dict[str, str]:
     """SHA-256 of the graph, of its weights where they lie in files of their own, and of the tokenizer.
 
@@ -44,7 +56,7 @@ def digests(graph: Path) -> dict[str, str]:
         ModelError: one is missing, or outside of the graph's directory.
     """
     model = _parse(graph)
-    files = [graph, *(graph.parent / name for name in _external(model, graph.parent)), _tokenizer(graph)]
+    files = [graph, *(graph.parent / name for name in _external(model, graph.parent)), home(graph) / TOKENIZER]
     return {file.name: sha256(file.read_bytes()) for file in files}
 
 
@@ -57,10 +69,10 @@ def read_ready(graph: Path) -> tuple[ModelCard, bytes, bytes]:
     model = _parse(graph)
     if _external(model, graph.parent):
         onnx.external_data_helper.load_external_data_for_model(model, str(graph.parent))
-    tokenizer = _tokenizer(graph)
-    card = describe(tokenizer.parent, name=graph.parent.resolve().name, revision=sha256(graph.read_bytes()))
+    directory = home(graph)
+    card = describe(directory, name=directory.resolve().name, revision=sha256(graph.read_bytes()))
     dim = _adapt(model, card)
-    return msgspec.structs.replace(card, dim=dim), serialize(model), tokenizer.read_bytes()
+    return msgspec.structs.replace(card, dim=dim), serialize(model), (directory / TOKENIZER).read_bytes()
 
 
 def _parse(graph: Path) -> onnx.ModelProto:
@@ -72,13 +84,6 @@ def _parse(graph: Path) -> onnx.ModelProto:
     if opset < _MIN_OPSET:
         raise ModelError(f"{graph.name} is of ONNX opset {opset}; export it with {_MIN_OPSET} or later")
     return model
-
-
-def _tokenizer(graph: Path) -> Path:
-    for folder in (graph.parent, graph.parent.parent):
-        if (folder / TOKENIZER).is_file():
-            return folder / TOKENIZER
-    raise ModelError(f"{graph.parent / TOKENIZER} is missing: put the model's tokenizer beside the graph")
 
 
 def _external(model: onnx.ModelProto, folder: Path) -> list[str]:

@@ -1,0 +1,153 @@
+"""Any Hugging Face BERT by path: built, held against the reference, or refused with a reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from encoders import reference
+from encoders.base import ModelError
+from encoders.card import Pooling
+from encoders.directory import read_directory
+from encoders.models import build_model, load_encoder
+from encoders.safetensors import read_safetensors
+from encoders.tokenizing import Tokenizer
+from tests import tinybert
+
+TEXTS = ["red shoe", "blue wool shirt", "tea", "", "oak lamp red red cup pan milk bread tea wool"]
+
+
+def silent(step: str) -> None:
+    """A report that nobody reads."""
+
+
+@pytest.mark.parametrize(
+    ("config", "pooling"),
+    [
+        ({}, Pooling.MEAN),
+        ({}, Pooling.CLS),
+        ({"model_type": "xlm-roberta", "pad_token_id": 1}, Pooling.MEAN),
+    ],
+)
+def test_a_directory_is_built_as_its_files_say(tmp_path: Path, config: dict[str, Any], pooling: Pooling) -> None:
+    directory = tinybert.write(tmp_path / "tiny", **config)
+    (directory / "1_Pooling").mkdir()
+    modes = {"pooling_mode_cls_token": pooling is Pooling.CLS, "pooling_mode_mean_tokens": pooling is Pooling.MEAN}
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps(modes))
+    (directory / "README.md").write_text("---\nlicense: cc0-1.0\n---\nA tiny model.\n")
+    encoder = load_encoder(str(directory), tmp_path / "cache", build=True)
+
+    source = read_directory(directory)
+    ids = Tokenizer(source.tokenizer, source.card.max_tokens).ids(TEXTS)
+    np.testing.assert_allclose(encoder.encode(TEXTS), reference.encode(source.bert, ids, pooling), atol=1e-5)
+    assert encoder.id.startswith("tiny@fp32-")
+    assert source.card.licence == "cc0-1.0"
+    # RoBERTa's first positions belong to padding, so fewer are left for text.
+    assert source.card.max_tokens == tinybert.TOKENS - (2 if config else 0)
+
+
+def test_the_prefix_of_the_default_prompt_is_put_before_every_text(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    plain = load_encoder(str(directory), tmp_path / "plain", build=True)
+    prompts = {"prompts": {"query": "red "}, "default_prompt_name": "query"}
+    (directory / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    prefixed = load_encoder(str(directory), tmp_path / "prefixed", build=True)
+    np.testing.assert_array_equal(prefixed.encode(["shoe"]), plain.encode(["red shoe"]))
+    assert prefixed.id != plain.id
+
+
+def test_layers_can_be_dropped(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    path = build_model(str(directory), tmp_path / "cache", silent, layers=[1])
+    encoder = load_encoder("tiny-1l", tmp_path / "cache")
+    assert path.parent.name == "tiny-1l"
+
+    source = read_directory(directory)
+    ids = Tokenizer(source.tokenizer, source.card.max_tokens).ids(TEXTS)
+    expected = reference.encode(source.bert.keep([1]), ids, Pooling.MEAN)
+    np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [[], [0, 0], [2], [-1]])
+def test_layers_that_are_not_there_are_refused(tmp_path: Path, layers: list[int]) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    with pytest.raises(ModelError, match="cannot keep layers"):
+        build_model(str(directory), tmp_path / "cache", silent, layers=layers)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([*tinybert.WORDS, "unheard-of"], "knows 17 tokens, the model has 16"),
+        (tinybert.WORDS[:8], "knows 8 tokens, the model has 16"),
+    ],
+)
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, words: list[str], told: str) -> None:
+    directory = tinybert.write(tmp_path / "tiny", tokenizer_words=words)
+    with pytest.raises(ModelError, match=f"wrong tokenizer.*{told}"):
+        read_directory(directory)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"model_type": "gpt2"}, "model_type 'gpt2'"),
+        ({"hidden_act": "relu"}, "hidden_act 'relu'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
+        ({"num_hidden_layers": 3}, r"encoder\.layer\.2"),
+        ({"num_attention_heads": 3}, "3 heads"),
+    ],
+)
+def test_what_cannot_be_built_is_named(tmp_path: Path, config: dict[str, Any], told: str) -> None:
+    directory = tinybert.write(tmp_path / "tiny", **config)
+    with pytest.raises(ModelError, match=told):
+        read_directory(directory)
+
+
+def test_unknown_pooling_and_modules_are_refused(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    (directory / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
+    with pytest.raises(ModelError, match="Dense"):
+        read_directory(directory)
+    (directory / "modules.json").unlink()
+    (directory / "1_Pooling").mkdir()
+    (directory / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    with pytest.raises(ModelError, match="max_tokens"):
+        read_directory(directory)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    (directory / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        read_directory(directory)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"\xff" * 8 + data[8:],
+        lambda data: data[:8] + b"{" * 40 + data[48:],
+        lambda data: data[:-40],
+    ],
+    ids=["empty", "header-too-long", "header-no-json", "cut-off"],
+)
+def test_damaged_weights_are_refused(tmp_path: Path, damage: Any) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    weights = directory / "model.safetensors"
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(ModelError, match="safetensors"):
+        read_directory(directory)
+
+
+def test_bfloat16_is_widened(tmp_path: Path) -> None:
+    values = np.array([1.0, -2.5, 0.0], np.float32)
+    raw = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+    header = json.dumps({"x": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 6]}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + raw)
+    np.testing.assert_array_equal(read_safetensors(path)["x"], values)
