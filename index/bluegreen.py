@@ -133,11 +133,12 @@ class BlueGreen:
             k = gates.k + 1  # an item is its own nearest neighbour in both
             expected, _ = await reference.index.search(old[both], k)
             found, _ = await side.index.search(new[both], k)
-            shares = [
-                (len(set(a) & set(b)) - 1) / max(1, min(len(a), len(b)) - 1)
-                for a, b in zip(expected, found, strict=True)
-            ]
-            overlap = float(np.mean(shares))
+            overlap = float(np.mean([_shared(*pair) for pair in zip(expected, found, strict=True)]))
         recall = await side.index.recall(gates.probes, gates.k, _SEED)
         passed = coverage >= gates.coverage and recall >= gates.recall and overlap >= gates.overlap
         return Verdict(side.model, coverage, recall, overlap, passed)
+
+
+def _shared(these: list[str], those: list[str]) -> float:
+    """The share of neighbours in both lists; each also holds the item that they are neighbours of."""
+    return (len(set(these) & set(those)) - 1) / max(1, min(len(these), len(those)) - 1)
