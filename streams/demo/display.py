@@ -9,7 +9,7 @@ from typing import Protocol
 import click
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from streams.demo.tracker import Figures
@@ -69,6 +69,7 @@ class Terminal:
     def encoding(self, total: int) -> Iterator[Callable[[int], None]]:
         """A bar."""
         columns = (
+            SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),

@@ -10,11 +10,11 @@ from streams.records import Recommendation
 DWELL_S = 3.0
 """A recommendation is shown for at least so long, to be read."""
 
-PACE_S = 5.0
-"""The shopper to follow by default buys about this often."""
+WAIT_S = 6.0
+"""The shopper to follow by default lets us wait for about so long at most ..."""
 
-SOON_S = 3.0
-"""... and for the first time within so many seconds."""
+WATCH_S = 60.0
+"""... during the first so many seconds."""
 
 
 class Moment(NamedTuple):
@@ -58,16 +58,22 @@ class Following:
 def choose(baskets: Iterable[Basket], rate: float) -> str | None:
     """A shopper who is good to watch at `rate` events a second; None where nobody buys.
 
-    Of those who buy within the first `SOON_S` seconds (else of all) the one whose baskets come at the interval that
-    is nearest to `PACE_S`; of equals the first to buy.
+    It is the one whose longest wait, from the start and from basket to basket within the first `WATCH_S` seconds, is
+    nearest to `WAIT_S`: something happens soon and regularly, but not too fast to read. Of equals, the first to buy.
     """
-    begin: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    last: dict[str, float] = {}
+    longest: dict[str, float] = {}
     lines = 0
     for basket in baskets:
-        begin.setdefault(basket.user, lines / rate)
-        counts[basket.user] = counts.get(basket.user, 0) + 1
+        now = lines / rate
+        if now >= WATCH_S and longest:
+            break
+        longest[basket.user] = max(longest.get(basket.user, 0.0), now - last.get(basket.user, 0.0))
+        last[basket.user] = now
         lines += len(basket.events)
-    soon = [user for user, seconds in begin.items() if seconds < SOON_S] or list(begin)
-    duration = lines / rate
-    return min(soon, key=lambda user: abs(math.log(duration / counts[user] / PACE_S)), default=None)
+    end = min(lines / rate, WATCH_S)
+
+    def unlike(user: str) -> float:
+        return abs(max(longest[user], end - last[user]) - WAIT_S)
+
+    return min(longest, key=unlike, default=None)

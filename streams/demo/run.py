@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from encoders.models import HASHING, locate
 from streams import admin
@@ -50,41 +52,34 @@ def run(plan: Plan, settings: Settings, kafka: KafkaSettings, display: Display, 
     outcome = Outcome(model=settings.model)
     with contextlib.suppress(Stopped):
         data = read(plan.slice, display)
-        follow = _followed(plan, data)
         outcome.households = data.households
+        follow = _followed(plan, data)
         _ensure_model(settings, display)
-        with (
-            home.fresh(settings.data_dir / "demo") as place,
-            running(settings, kafka, data_dir=place, tell=display.tell) as broker,
-            _shop(broker, kafka, display) as shop,
-        ):
-            contract = topics(shop, settings.partitions)
+        with home.fresh(settings.data_dir / "demo") as place, contextlib.ExitStack() as stack:
+            broker = stack.enter_context(running(settings, kafka, data_dir=place, tell=display.tell))
+            shop = stack.enter_context(_shop(broker, kafka))
             outcome.broker, outcome.shop = broker.kind.value, shop
-            asyncio.run(admin.create_topics(broker.bootstrap, kafka, contract, settings.replication))
-            environment = {
-                "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
-                "UPWELL_SHOP": shop,
-                "UPWELL_PARTITIONS": str(settings.partitions),
-                "UPWELL_DATA_DIR": str(place / "worker"),
-                "UPWELL_CACHE_DIR": str(settings.cache_dir),
-                "UPWELL_RECOMMEND": str(AT),
-            }
-            with child.worker(environment, place / "worker.log") as worker:
-                display.tell(f"The worker's log: {worker.log}")
-                stage = Stage(
-                    broker=f"{_NAMES[broker.kind]} on {broker.bootstrap}",
-                    bootstrap=broker.bootstrap,
-                    shop=shop,
-                    model=settings.model,
-                    items={item.id: item for item in data.items},
-                    events=len(data.purchases),
-                    follow=follow,
-                )
-                session = Session(data, plan.speed, stage, display, worker)
-                try:
-                    asyncio.run(until(stop, session.run(Place(broker.bootstrap, kafka, contract))))
-                finally:
-                    _conclude(outcome, session)
+            target = Place(broker.bootstrap, kafka, topics(shop, settings.partitions))
+            creating = admin.create_topics(broker.bootstrap, kafka, target.topics, settings.replication)
+            asyncio.run(until(stop, creating))
+            worker = stack.enter_context(child.worker(_told(settings, broker, shop, place), place / "worker.log"))
+            display.tell(f"The worker's log: {worker.log}")
+            stage = Stage(
+                broker=f"{_NAMES[broker.kind]} on {broker.bootstrap}",
+                bootstrap=broker.bootstrap,
+                shop=shop,
+                model=settings.model,
+                items={item.id: item for item in data.items},
+                events=len(data.purchases),
+                follow=follow,
+            )
+            session = Session(data, plan.speed, stage, display, worker)
+            try:
+                asyncio.run(until(stop, session.run(target)))
+            finally:
+                _conclude(outcome, session)
+                with display.step("Stopping"):
+                    stack.close()
     return _ended(outcome, stop)
 
 
@@ -101,7 +96,7 @@ def send(plan: Plan, settings: Settings, kafka: KafkaSettings, display: Display,
         broker = connect(settings, kafka)
         outcome.broker = broker.kind.value
         place = Place(broker.bootstrap, kafka, topics(settings.shop, settings.partitions))
-        asyncio.run(admin.require_topics(place.bootstrap, kafka, place.topics))
+        asyncio.run(until(stop, admin.require_topics(place.bootstrap, kafka, place.topics)))
         data = read(plan.slice, display)
         outcome.households = data.households
         asyncio.run(until(stop, dispatch(data, plan.speed, place, display, outcome)))
@@ -114,6 +109,20 @@ def read(wanted: Slice, display: Display) -> Dataset:
         data = dataset.load(wanted)
     display.tell(f"{len(data.purchases):,} purchases of {len(data.items):,} products by {data.households:,} households")
     return data
+
+
+def _told(settings: Settings, broker: Broker, shop: str, place: Path) -> dict[str, str]:
+    """What the worker has to know beside the environment that it inherits."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
+        "UPWELL_SHOP": shop,
+        "UPWELL_PARTITIONS": str(settings.partitions),
+        "UPWELL_DATA_DIR": str(place / "worker"),
+        "UPWELL_CACHE_DIR": str(settings.cache_dir),
+        "UPWELL_RECOMMEND": str(AT),
+        # Threads that spin for small products take the cores from everything else on a small machine.
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
+    }
 
 
 def _ended(outcome: Outcome, stop: Stop) -> Outcome:
@@ -143,21 +152,19 @@ def _ensure_model(settings: Settings, display: Display) -> None:
 
 
 @contextlib.contextmanager
-def _shop(broker: Broker, kafka: KafkaSettings, display: Display) -> Iterator[str]:
-    """A shop of this run's own. On a broker that stays, its topics go at the end."""
+def _shop(broker: Broker, kafka: KafkaSettings) -> Iterator[str]:
+    """A shop of this run's own. On a broker that stays, its topics are deleted at the end."""
     if broker.owned:
-        yield "demo"  # the broker's directory goes
+        yield "demo"  # its directory goes
         return
     shop = f"demo-{secrets.token_hex(4)}"
     try:
         yield shop
     finally:
-        with display.step(f"Deleting the topics of {shop}"):
-            asyncio.run(_delete_topics(broker.bootstrap, kafka, shop))
+        asyncio.run(_delete_topics(broker.bootstrap, kafka, shop))
 
 
 async def _delete_topics(bootstrap: str, kafka: KafkaSettings, shop: str) -> None:
     async with admin.admin_client(bootstrap, kafka) as client:
-        # Faust's own topics of this shop go too: they are named after its consumer groups.
-        names = [name for name in await client.list_topics() if shop in name]
-        await client.delete_topics(names)
+        # Whatever is named after the shop: the framework's own topics too.
+        await client.delete_topics([name for name in await client.list_topics() if shop in name])

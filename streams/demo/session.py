@@ -12,7 +12,7 @@ from streams.demo.dataset import Dataset
 from streams.demo.display import LINE_EVERY_S, Display
 from streams.demo.feed import Feed, Speed, feeding
 from streams.demo.outcome import Outcome
-from streams.demo.stop import Stop
+from streams.demo.stop import Stop, Stopped
 from streams.demo.tracker import Tracker
 from streams.demo.view import Stage, View
 from streams.demo.watch import outputs
@@ -137,14 +137,19 @@ async def dispatch(data: Dataset, speed: Speed, place: Place, display: Display, 
             outcome.seconds = time.monotonic() - start
 
 
-async def until(stop: Stop, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; a signal cancels it."""
+async def until(stop: Stop, work: Coroutine[Any, Any, object]) -> None:
+    """Do the work; a signal cancels it.
+
+    Raises:
+        Stopped: there was a signal, and the work has been cleaned up.
+    """
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     with stop.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
         await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()
+    if task.cancelled():
+        raise Stopped
+    task.result()
 
 
 async def beside(main: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None]) -> None:
