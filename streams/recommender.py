@@ -5,15 +5,16 @@ profile ─► interests ─► index ─────► content ──┐
 └─────────────────────────────► buy_again ──┘
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
-import numpy.typing as npt
 
+from index.base import Vectors
 from streams.core import candidates, diversity, explain, profile
 from streams.core.candidates import Candidate
+from streams.core.explain import Cause
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
 from streams.records import Cited, Reason, RecommendedItem
@@ -21,6 +22,12 @@ from streams.replicas import Replica
 
 SHORTLIST = 3
 """Diversification chooses from this many times the size of the recommendation."""
+
+TOGETHER = 64
+"""Shoppers that share their questions to the index."""
+
+Lookup = Callable[[Sequence[str]], Vectors]
+"""Vectors of items, float32 (len(items), dim), of those that were fetched."""
 
 MIN_NORM = 1e-6
 """A weighted sum of unit vectors shorter than this has no direction left."""
@@ -42,37 +49,77 @@ class Slate:
     stage: str
 
 
-def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
-    """One slate per shopper. The index is asked once for all of them."""
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A slate in the making: the best candidates with the category of each, and the cold-start stage."""
+
+    shortlist: list[Candidate]
+    categories: list[str | None]
+    stage: str
+
+
+async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
+    """One slate per shopper."""
+    slates: list[Slate] = []
+    for start in range(0, len(shoppers), TOGETHER):
+        slates += await _together(shoppers[start : start + TOGETHER], replica, policy)
+    return slates
+
+
+async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
+    """Slates of a few shoppers: the index is asked three times for all of them."""
     wanted = [profile.interests(shopper.profile, shopper.now) for shopper in shoppers]
-    found = _nearest(wanted, replica, policy)
+    tastes = await _lookup(
+        replica,
+        chain(
+            (item for interests in wanted for interest in interests for item in interest.items),
+            (interaction.item for shopper in shoppers for interaction in shopper.profile.recent),
+        ),
+    )
+    found = await _nearest(wanted, tastes, replica, policy)
     popular = replica.board.top(2 * policy.pool)
+    drafts = [_draft(shopper, near, popular, replica, policy) for shopper, near in zip(shoppers, found, strict=True)]
+    listed = await _lookup(replica, (candidate.item for draft in drafts for candidate in draft.shortlist))
     return [
-        _slate(shopper, nearest, popular, replica, policy) for shopper, nearest in zip(shoppers, found, strict=True)
+        _slate(shopper, draft, listed([candidate.item for candidate in draft.shortlist]), tastes, replica, policy)
+        for shopper, draft in zip(shoppers, drafts, strict=True)
     ]
 
 
-def _nearest(wanted: Sequence[Sequence[Interest]], replica: Replica, policy: Policy) -> list[list[list[str]]]:
+async def _lookup(replica: Replica, items: Iterable[str]) -> Lookup:
+    """Fetch the vectors of items at once, to be picked from as often as wanted."""
+    places = {item: place for place, item in enumerate(dict.fromkeys(items))}
+    vectors = await replica.vectors(list(places))
+
+    def pick(wanted: Sequence[str]) -> Vectors:
+        return vectors[[places[item] for item in wanted]]
+
+    return pick
+
+
+async def _nearest(
+    wanted: Sequence[Sequence[Interest]], tastes: Lookup, replica: Replica, policy: Policy
+) -> list[list[list[str]]]:
     """For each shopper, for each interest that has a direction: the nearest items."""
     found: list[list[list[str]]] = [[] for _ in wanted]
     owners, queries = [], []
     for owner, interests in enumerate(wanted):
         for interest in interests:
-            query = np.asarray(interest.weights, np.float32) @ replica.vectors(interest.items)
+            query = np.asarray(interest.weights, np.float32) @ tastes(interest.items)
             if np.linalg.norm(query) > MIN_NORM:
                 owners.append(owner)
                 queries.append(query)
     if queries:
-        for owner, items in zip(owners, replica.nearest(np.stack(queries), 2 * policy.pool), strict=True):
+        for owner, items in zip(owners, await replica.nearest(np.stack(queries), 2 * policy.pool), strict=True):
             found[owner].append(items)
     return found
 
 
-def _slate(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> Slate:
+def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> _Draft:
     refused = profile.rejected(shopper.profile) | profile.in_cart(shopper.profile) | policy.excluded
     bought = shopper.profile.habits
 
-    def allowed(items: Sequence[str], *, known: bool) -> list[str]:
+    def allowed(items: Iterable[str], *, known: bool) -> list[str]:
         good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
         return list(islice(good, policy.pool))
 
@@ -82,33 +129,26 @@ def _slate(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
         Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
     }
     shortlist = candidates.fuse(channels, policy.channel_weights, SHORTLIST * policy.size)
-    vectors = replica.vectors([candidate.item for candidate in shortlist])
-    chosen = diversity.choose(
-        np.array([candidate.score for candidate in shortlist]),
-        vectors,
-        policy.size,
-        policy.diversity,
-        [replica.facts[candidate.item].category for candidate in shortlist],
-        policy.max_per_category,
-    )
-    personal = bool(channels[Channel.CONTENT] or channels[Channel.BUY_AGAIN])
-    items = _explained([shortlist[place] for place in chosen], vectors[chosen], shopper, replica)
-    return Slate(items, "profile" if personal else "popularity")
+    categories = [replica.facts[candidate.item].category for candidate in shortlist]
+    personal = channels[Channel.CONTENT] or channels[Channel.BUY_AGAIN]
+    return _Draft(shortlist, categories, "profile" if personal else "popularity")
 
 
-def _explained(
-    chosen: Sequence[Candidate], vectors: npt.NDArray[np.float32], shopper: Shopper, replica: Replica
-) -> list[RecommendedItem]:
+def _slate(
+    shopper: Shopper, draft: _Draft, vectors: Vectors, tastes: Lookup, replica: Replica, policy: Policy
+) -> Slate:
+    scores = np.array([candidate.score for candidate in draft.shortlist])
+    chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.categories, policy.max_per_category)
     recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]
-    pulls = explain.pull(vectors, replica.vectors([interaction.item for interaction in recent]), recent)
+    pulls = explain.pull(vectors[chosen], tastes([interaction.item for interaction in recent]), recent)
     items = []
-    for rank, (candidate, row) in enumerate(zip(chosen, pulls, strict=True), start=1):
-        causes = explain.causes(candidate, shopper.profile, recent, row, replica.title)
-        reasons = [
-            Reason(
-                cause.channel, round(cause.share, 4), cause.text, [Cited(i.item, i.type, i.time) for i in cause.because]
-            )
-            for cause in causes
-        ]
+    for rank, (place, row) in enumerate(zip(chosen, pulls, strict=True), start=1):
+        candidate = draft.shortlist[place]
+        reasons = [_reason(cause) for cause in explain.causes(candidate, shopper.profile, recent, row, replica.title)]
         items.append(RecommendedItem(rank, candidate.item, round(candidate.score, 6), reasons[0].channel, reasons))
-    return items
+    return Slate(items, draft.stage)
+
+
+def _reason(cause: Cause) -> Reason:
+    cited = [Cited(event.item, event.type, event.time) for event in cause.because]
+    return Reason(cause.channel, round(cause.share, 4), cause.text, cited)

@@ -7,8 +7,8 @@
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,6 +19,46 @@ from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
 from streams.records import CatalogueItem
 from streams.topics import Topics
+
+
+class ReplicaIndex(Protocol):
+    """What a replica needs of an index: `index.live.LiveIndex`, or any `VectorIndex` in an `Immediate`."""
+
+    def __len__(self) -> int: ...
+    async def upsert(self, ids: Sequence[str], vectors: Vectors) -> None: ...
+    async def delete(self, ids: Sequence[str]) -> None: ...
+    async def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[Vectors]]: ...
+    async def vectors(self, ids: Sequence[str]) -> Vectors: ...
+
+
+class Immediate:
+    """A `VectorIndex` behind coroutines that never wait: for replays, notebooks and tests."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    async def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """See `VectorIndex.upsert`."""
+        self._index.upsert(ids, vectors)
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """See `VectorIndex.delete`."""
+        self._index.delete(ids)
+
+    async def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[Vectors]]:
+        """See `VectorIndex.search`."""
+        return self._index.search(queries, k)
+
+    async def vectors(self, ids: Sequence[str]) -> Vectors:
+        """See `VectorIndex.vectors`."""
+        return self._index.vectors(ids)
+
+
+MakeIndex = Callable[[int], Awaitable[ReplicaIndex]]
+"""Makes an empty index for vectors of a dimension."""
 
 
 class Facts(NamedTuple):
@@ -39,7 +79,7 @@ def facts_of(item: CatalogueItem) -> Facts:
 class Replica:
     """One worker's copy of the shared state, as of `as_of`."""
 
-    def __init__(self, topics: Topics, make_index: Callable[[int], VectorIndex], limits: Limits) -> None:
+    def __init__(self, topics: Topics, make_index: MakeIndex, limits: Limits) -> None:
         """An empty replica. `make_index` is called with the dimension of the first vector that arrives."""
         self.facts: dict[str, Facts] = {}
         self.board = Board(topics.trending.partitions)
@@ -49,7 +89,7 @@ class Replica:
         """Id of the encoder whose vectors are in the index; empty before the first one."""
         self.ignored_vectors = 0
         """Vectors left out because another model made them: one index never mixes two."""
-        self._index: VectorIndex | None = None
+        self._index: ReplicaIndex | None = None
         self._make_index = make_index
         self._limits = limits
         self._appliers = {
@@ -58,9 +98,9 @@ class Replica:
             topics.trending.name: self._apply_trending,
         }
 
-    def apply(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    async def apply(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Apply consecutive records of one partition, in offset order."""
-        self._appliers[topic](records)
+        await self._appliers[topic](records)
         self.as_of[f"{topic}/{partition}"] = records[-1].offset
 
     @property
@@ -68,13 +108,16 @@ class Replica:
         """Items in the index."""
         return 0 if self._index is None else len(self._index)
 
-    def vectors(self, items: Sequence[str]) -> Vectors:
+    async def vectors(self, items: Sequence[str]) -> Vectors:
         """float32 (len(items), dim), unit rows; zeros for an item without a vector; dim is 0 before the first one."""
-        return np.zeros((len(items), 0), np.float32) if self._index is None else self._index.vectors(items)
+        return np.zeros((len(items), 0), np.float32) if self._index is None else await self._index.vectors(items)
 
-    def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
+    async def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
         """The items nearest to each query, best first. queries: float32 (n, dim), not zero."""
-        return [[] for _ in queries] if self._index is None else self._index.search(queries, count)[0]
+        if self._index is None:
+            return [[] for _ in queries]
+        ids, _ = await self._index.search(queries, count)
+        return ids
 
     def available(self, item: str) -> bool:
         """Whether an item is in the catalogue and can be bought."""
@@ -86,7 +129,7 @@ class Replica:
         facts = self.facts.get(item)
         return facts.title if facts else item
 
-    def _apply_catalogue(self, records: Iterable[Record]) -> None:
+    async def _apply_catalogue(self, records: Iterable[Record]) -> None:
         for record in records:
             accepted = accept_item(record, self._limits)
             if isinstance(accepted, Rejection):  # the encoder agent sends it to the dead-letter topic
@@ -97,7 +140,7 @@ class Replica:
             else:
                 self.facts[key] = facts_of(item)
 
-    def _apply_embeddings(self, records: Iterable[Record]) -> None:
+    async def _apply_embeddings(self, records: Iterable[Record]) -> None:
         newest = {record.key.decode(): record.value for record in records if record.key}
         deleted = [item for item, value in newest.items() if value is None]
         vectors = {}
@@ -111,13 +154,13 @@ class Replica:
             else:
                 self.ignored_vectors += 1
         if vectors and self._index is None:
-            self._index = self._make_index(len(next(iter(vectors.values()))))
+            self._index = await self._make_index(len(next(iter(vectors.values()))))
         if self._index is not None:
-            self._index.delete(deleted)
+            await self._index.delete(deleted)
             if vectors:
-                self._index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
+                await self._index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
 
-    def _apply_trending(self, records: Iterable[Record]) -> None:
+    async def _apply_trending(self, records: Iterable[Record]) -> None:
         for record in records:
             if record.key and record.value:
                 popularity = codecs.decode_popularity(record.value)

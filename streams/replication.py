@@ -77,7 +77,7 @@ class Replication:
         ignored = self._replica.ignored_vectors
         fetched: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=SLICE)
         for partition, records in fetched.items():
-            self._replica.apply(partition.topic, partition.partition, records)
+            await self._replica.apply(partition.topic, partition.partition, records)
             await asyncio.sleep(0)
         if self._replica.ignored_vectors > ignored == 0:
             _log.warning("vectors of another model are ignored", serving=self._replica.model)

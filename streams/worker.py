@@ -18,6 +18,7 @@ import structlog
 
 from encoders.base import Encoder
 from index.hnsw import HnswIndex
+from index.live import LiveIndex
 from streams.admin import require_topics
 from streams.agents.encoder import EncoderHandler
 from streams.agents.profiles import ProfilesHandler
@@ -79,7 +80,9 @@ async def run(
             role = engine.Role("encoder", contract.catalogue, (contract.embeddings,), contract.dlq, encoder)
             parts.append(await _started(stack, build_app(role, settings, kafka, bootstrap)))
         if Role.PROFILES in roles:
-            replica = Replica(contract, HnswIndex, limits)
+            # A stack of its own: the index must outlive the role that asks it, though it is made later.
+            indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
+            replica = Replica(contract, lambda dim: indexes.enter_async_context(LiveIndex(HnswIndex(dim))), limits)
             parts.append(await stack.enter_async_context(_replicated(replica, contract, settings, kafka, bootstrap)))
             policy = Policy(name=settings.policy, size=settings.recommend)
             profiles = ProfilesHandler(contract, replica, policy, limits)

@@ -12,7 +12,6 @@ from streams.edge import Limits, accept_item
 from streams.engine.effects import Batch, Effects, Reader, Rejection, Row
 from streams.records import CatalogueItem
 
-
 TEMPLATE = "title. brand. category. description"
 """Names how `item_text` makes a text; part of the encoder's id, so that another way gives other vectors."""
 

@@ -60,7 +60,7 @@ class ProfilesHandler:
                 "trending": self._popularity_rows(fresh, read),
                 "profiles": [(update.shopper.encode(), codecs.encode_profile(update.profile)) for update in updates],
             },
-            outputs=self._outputs(batch, updates),
+            outputs=await self._outputs(batch, updates),
             rejections=rejections,
         )
 
@@ -88,11 +88,12 @@ class ProfilesHandler:
             for key, old, arrivals in zip(keys, before, by_item.values(), strict=True)
         ]
 
-    def _outputs(self, batch: Batch, updates: Sequence[_Update]) -> list[Output]:
+    async def _outputs(self, batch: Batch, updates: Sequence[_Update]) -> list[Output]:
         # A replay may redeliver events from before the row's offset: what they led to was superseded, and sent.
         current = [update for update in updates if update.events[-1].arrival.offset == update.profile.offset]
         shoppers = [Shopper(update.profile, _newest_time(update)) for update in current]
-        slates = recommend(shoppers, self._replica, self._policy)
+        as_of = dict(self._replica.as_of)
+        slates = await recommend(shoppers, self._replica, self._policy)
         outputs = []
         for update, shopper, slate in zip(current, shoppers, slates, strict=True):
             offset = update.profile.offset
@@ -104,7 +105,7 @@ class ProfilesHandler:
                 time=shopper.now,
                 trigger=Trigger(batch.topic, batch.partition, offset, last.id, last.type, record.timestamp, last.item),
                 items=slate.items,
-                as_of={**self._replica.as_of, f"{batch.topic}/{batch.partition}": offset},
+                as_of={**as_of, f"{batch.topic}/{batch.partition}": offset},
                 model=self._replica.model,
                 policy=self._policy.name,
                 stage=slate.stage,

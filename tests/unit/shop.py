@@ -14,7 +14,7 @@ from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
 from streams.engine.effects import Batch, Effects, Handler
 from streams.records import Recommendation
-from streams.replicas import Replica
+from streams.replicas import Immediate, Replica, ReplicaIndex
 from streams.topics import topics
 from tests.unit.records import LIMITS, FakeRecord
 
@@ -33,12 +33,16 @@ class CountingEncoder(HashingEncoder):
         return super().encode(texts)
 
 
+async def immediate_index(dim: int) -> ReplicaIndex:
+    return Immediate(ExactIndex(dim))
+
+
 class Shop:
     """Runs both agents, applies their effects, feeds the replica with what the changelogs would carry."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.encoder = CountingEncoder()
-        self.replica = Replica(TOPICS, ExactIndex, LIMITS)
+        self.replica = Replica(TOPICS, immediate_index, LIMITS)
         self.tables: dict[str, dict[bytes, bytes]] = {"profiles": {}, "trending": {}, "embeddings": {}}
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
         self.items = EncoderHandler(self.encoder, LIMITS)
@@ -49,7 +53,7 @@ class Shop:
 
     def catalogue(self, *records: FakeRecord) -> Effects:
         effects = self._run(self.items, TOPICS.catalogue.name, records)
-        self.replica.apply(TOPICS.catalogue.name, 0, records)
+        asyncio.run(self.replica.apply(TOPICS.catalogue.name, 0, records))
         return effects
 
     def events(self, *records: FakeRecord) -> list[Recommendation]:
@@ -68,5 +72,5 @@ class Shop:
                 changelog.append(FakeRecord(key, value, self.changelog_offset, TOPICS.by_table(table).name))
                 self.changelog_offset += 1
             if table != "profiles" and changelog:
-                self.replica.apply(TOPICS.by_table(table).name, 0, changelog)
+                asyncio.run(self.replica.apply(TOPICS.by_table(table).name, 0, changelog))
         return effects

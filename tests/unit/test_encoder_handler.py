@@ -1,5 +1,7 @@
 """The encoder agent's logic: what is encoded, and what is not encoded again."""
 
+import asyncio
+
 import numpy as np
 
 from streams import codecs
@@ -82,5 +84,5 @@ def test_vectors_of_a_second_model_never_reach_the_index() -> None:
     shop.catalogue(item("milk", 0))
     row = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
     other = codecs.encode_embedding(codecs.Embedding(1, row.digest, "another", row.vector))
-    shop.replica.apply("shop.embeddings.v1", 0, [FakeRecord(b"tea", other, 9)])
+    asyncio.run(shop.replica.apply("shop.embeddings.v1", 0, [FakeRecord(b"tea", other, 9)]))
     assert (shop.replica.searchable, shop.replica.ignored_vectors) == (1, 1)
