@@ -43,9 +43,9 @@ def recall(vectors: Vectors, reference: Vectors, k: int = RECALL_AT) -> float:
 class Limits:
     """What an artifact must reach to be used."""
 
-    cosine_min: float = 0.0
+    cosine_min: float = -1.0
     """The least cosine of any text to its reference."""
-    cosine_mean: float = 0.0
+    cosine_mean: float = -1.0
     recall_at_10: float | None = None
     """None where there are too few texts to measure it."""
 

@@ -12,6 +12,7 @@ dynamic quantisation it would). What keeps the vectors close to float32's:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,23 +112,37 @@ class _Int8:
         kept = weight[outliers]
         weight[outliers] = 0
         chosen = choose(observed.without(outliers), weight)
+        rounded, scale = round_weight(weight * chosen.smooth[:, None])
+        bias = np.concatenate([layer.bias for layer in layers]) + chosen.shift
 
-        step = graph.constant(f"{site}.step", np.array(chosen.step))
-        zero = graph.constant(f"{site}.zero", np.array(chosen.zero))
-        smoothed = graph.node("Mul", x, graph.constant(f"{site}.smooth", 1 / chosen.smooth))
+        def constant(name: str, value: npt.NDArray[Any]) -> str:
+            return graph.constant(f"{site}.{name}", value)
+
+        step, zero = constant("step", np.array(chosen.step)), constant("zero", np.array(chosen.zero))
+        smoothed = graph.node("Mul", x, constant("smooth", 1 / chosen.smooth))
         levels = graph.node("QuantizeLinear", smoothed, step, zero)
-        aside = graph.node("Gather", x, graph.constant(f"{site}.outliers", outliers), axis=2) if len(outliers) else ""
-        outputs, start = [], 0
-        for i, layer in enumerate(layers):
-            columns = slice(start, start := start + len(layer.bias))
-            rounded, scale = round_weight(weight[:, columns] * chosen.smooth[:, None])
-            scales = graph.constant(f"{site}.{i}.scale", scale)
-            zeros = graph.constant(f"{site}.{i}.zero", np.zeros(len(scale), np.int8))
-            table = graph.constant(f"{site}.{i}.weight", rounded)
-            bias = graph.constant(f"{site}.{i}.bias", layer.bias + chosen.shift[columns])
-            out = graph.node("MatMulIntegerToFloat", levels, table, step, scales, zero, zeros, bias, domain=MICROSOFT)
+        aside = graph.node("Gather", x, constant("outliers", outliers), axis=2) if len(outliers) else ""
+        outputs = []
+        for i, columns in enumerate(_columns(layers)):
+            out = graph.node(
+                "MatMulIntegerToFloat",
+                levels,
+                constant(f"{i}.weight", rounded[:, columns]),
+                step,
+                constant(f"{i}.scale", scale[columns]),
+                zero,
+                constant(f"{i}.zero", np.zeros(len(scale[columns]), np.int8)),
+                constant(f"{i}.bias", bias[columns]),
+                domain=MICROSOFT,
+            )
             if aside:
-                exact = graph.constant(f"{site}.{i}.kept", kept[:, columns])
-                out = graph.node("Add", out, graph.node("MatMul", aside, exact))
+                exact = graph.node("MatMul", aside, constant(f"{i}.kept", kept[:, columns]))
+                out = graph.node("Add", out, exact)
             outputs.append(out)
         return outputs
+
+
+def _columns(layers: Sequence[Linear]) -> list[slice]:
+    """Where each layer's outputs are when all are side by side."""
+    ends = np.cumsum([len(layer.bias) for layer in layers])
+    return [slice(int(end) - len(layer.bias), int(end)) for layer, end in zip(layers, ends, strict=True)]

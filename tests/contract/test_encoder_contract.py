@@ -9,7 +9,7 @@ import pytest
 
 from encoders.base import Encoder
 from encoders.hashing import HashingEncoder
-from tests.minilm import minilm
+from tests.minilm import minilm, minilm_int8
 
 TEXTS = [
     "Red running shoes",
@@ -26,7 +26,7 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=[HashingEncoder, minilm], ids=["hashing", "onnx"])
+@pytest.fixture(scope="module", params=[HashingEncoder, minilm, minilm_int8], ids=["hashing", "fp32", "int8"])
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     make: Callable[[], Encoder] = request.param
     return make()

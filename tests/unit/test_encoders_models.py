@@ -1,0 +1,131 @@
+"""Names, paths and versions: what they mean, and what is said where they mean nothing."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from encoders.base import MissingRuntimeError, ModelError
+from encoders.card import Precision
+from encoders.hashing import HashingEncoder
+from encoders.models import HASHING, Request, build_model, load_encoder, locate
+from encoders.store import Store, verify
+from tests import tinybert
+
+
+def silent(step: str) -> None:
+    """A report that nobody reads."""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "precision", "version"),
+    [
+        ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2", None, None),
+        ("all-MiniLM-L6-v2@int8", "all-MiniLM-L6-v2", Precision.INT8, None),
+        ("all-MiniLM-L6-v2@fp16-0a1b2c3d", "all-MiniLM-L6-v2", Precision.FP16, "fp16-0a1b2c3d"),
+    ],
+)
+def test_a_request_names_model_precision_and_version(
+    text: str, name: str, precision: Precision | None, version: str | None
+) -> None:
+    assert Request.parse(text) == Request(name, None, precision, version)
+
+
+def test_an_unknown_precision_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="fp32, fp16, int8, ready or a version, not 'fp64'"):
+        Request.parse("all-MiniLM-L6-v2@fp64")
+
+
+def test_a_path_may_contain_an_at_sign_and_carry_a_precision(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "shop@home")
+    assert Request.parse(str(directory)) == Request("shop@home", directory, None, None)
+    assert Request.parse(f"{directory}@fp16") == Request("shop@home", directory, Precision.FP16, None)
+
+
+def test_hashing_needs_no_files(tmp_path: Path) -> None:
+    encoder = load_encoder(HASHING, tmp_path, template="title")
+    assert isinstance(encoder, HashingEncoder)
+    assert encoder.id == HashingEncoder(template="title").id
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="unknown model 'bert-of-mine': choose hashing, all-MiniLM-L6-v2"):
+        load_encoder("bert-of-mine", tmp_path)
+    with pytest.raises(ModelError, match="unknown model"):
+        load_encoder("bert-of-mine", tmp_path, build=True)
+
+
+def test_a_model_that_is_not_built_says_what_to_run(tmp_path: Path) -> None:
+    for name in ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2@int8", str(tinybert.write(tmp_path / "tiny"))):
+        with pytest.raises(ModelError, match=f"run `upwell model build {name}`"):
+            load_encoder(name, tmp_path / "cache")
+
+
+def test_int8_asks_for_the_shops_texts(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    with pytest.raises(ModelError, match="got 1 different ones, wanted 200 or more"):
+        build_model(f"{directory}@int8", tmp_path / "cache", silent, texts=["red shoe"] * 500)
+
+
+def test_a_built_model_is_found_by_name_path_and_version(tmp_path: Path) -> None:
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    path = build_model(str(directory), cache, silent)
+    assert locate(str(directory), cache) == path
+    assert locate("tiny", cache) == path
+    assert locate(f"tiny@{path.name}", cache) == path
+    with pytest.raises(ModelError):
+        locate("tiny@fp16", cache)
+
+
+def test_a_directory_whose_files_changed_is_another_model(tmp_path: Path) -> None:
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    before = load_encoder(str(directory), cache, build=True)
+    tinybert.write(directory, seed=1)
+    with pytest.raises(ModelError, match="not built yet"):
+        load_encoder(str(directory), cache)
+    after = load_encoder(str(directory), cache, build=True)
+    assert after.id != before.id
+    with pytest.raises(ModelError, match=r"could be any of tiny@fp32-\w+, tiny@fp32-\w+: name one of them"):
+        load_encoder("tiny", cache)
+
+
+def test_a_version_cannot_be_asked_of_a_build(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="building gives the version"):
+        build_model("all-MiniLM-L6-v2@fp32-00000000", tmp_path, silent)
+
+
+def test_a_model_of_an_older_format_is_not_used(tmp_path: Path) -> None:
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    manifest, files = verify(build_model(str(directory), cache, silent))
+    older = msgspec.structs.replace(manifest, format=manifest.format - 1)
+    Store(tmp_path / "older").install(older, files)
+    with pytest.raises(ModelError, match="not built yet"):
+        load_encoder(str(directory), tmp_path / "older")
+
+
+def test_without_a_runtime_the_extras_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    build_model(str(directory), cache, silent)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingRuntimeError, match=r"upwell\[cpu\] or upwell\[gpu\]"):
+        load_encoder(str(directory), cache)
+
+
+def test_a_required_gpu_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    build_model(str(directory), cache, silent)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(MissingRuntimeError, match="a GPU is required, but ONNX Runtime runs on CPUExecutionProvider"):
+        load_encoder(str(directory), cache, require_gpu=True)
+
+
+def test_the_provider_in_use_is_told(tmp_path: Path) -> None:
+    from encoders.onnx import OnnxEncoder
+
+    encoder = load_encoder(str(tinybert.write(tmp_path / "tiny")), tmp_path / "cache", build=True)
+    assert isinstance(encoder, OnnxEncoder)
+    assert encoder.provider in {"CPUExecutionProvider", "CUDAExecutionProvider"}
