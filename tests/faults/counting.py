@@ -1,7 +1,7 @@
 """A role whose state can be checked to the byte: how many records a key had, and in which order they came.
 
-Row: header ‖ count u64 ‖ chain u32, where chain is the CRC of the chain before and the record's offset. A record that is
-lost, applied twice or applied out of order changes it.
+Row: header ‖ count u64 ‖ chain u32, where chain is the CRC of the chain before and the record's offset. A record that
+is lost, applied twice or applied out of order changes it.
 """
 
 import struct
@@ -78,7 +78,5 @@ class CountingHandler:
                 row = after(row, offset)
             rows[key] = row
             assert row is not None
-            outputs.append(
-                Output(self._out, key, f"{batch.partition}/{source_offset(row)}".encode(), batch.partition)
-            )
+            outputs.append(Output(self._out, key, f"{batch.partition}/{source_offset(row)}".encode(), batch.partition))
         return Effects(rows={"counts": list(rows.items())}, outputs=outputs)
