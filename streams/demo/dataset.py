@@ -14,6 +14,7 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,9 +90,8 @@ class Dataset:
 
     def baskets(self) -> Iterator[Basket]:
         """The purchases as events, in time order."""
-        starts = self.purchases.starts()
-        for start, end in zip(starts, [*starts[1:], len(self.purchases)], strict=True):
-            yield self._basket(int(start), int(end))
+        for start, end in pairwise([*self.purchases.starts().tolist(), len(self.purchases)]):
+            yield self._basket(start, end)
 
     def _basket(self, start: int, end: int) -> Basket:
         lines = self.purchases

@@ -71,7 +71,7 @@ class Panel:
         if priced:
             table.add_column("", justify="right", width=6, no_wrap=True)
         table.add_column("", width=7, no_wrap=True)
-        table.add_column("why", ratio=6, no_wrap=True, overflow="ellipsis")
+        table.add_column("why", ratio=7, no_wrap=True, overflow="ellipsis")
         places = zip(self.scene.moment.after.items, self.changes.moves, strict=True)
         for item, move in list(places)[: max(0, rows - 1)]:
             table.add_row(*self._place(item, move, priced=priced))

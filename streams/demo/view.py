@@ -83,11 +83,7 @@ class View:
         speed, latency = ("answers/s", "latency") if narrow else ("recommendations/s", "event → recommendation")
         cells = [
             ("events/s", f"{f.events_rate:,.0f}", f"{f.events:,} of {self.stage.events:,}"),
-            (
-                speed,
-                f"{f.recommendations_rate:,.0f}",
-                f"{f.recommendations:,}",
-            ),
+            (speed, f"{f.recommendations_rate:,.0f}", f"{f.recommendations:,}"),
             (latency, _millis(f.p50_ms), f"p99 {_millis(f.p99_ms)}"),
             ("searchable", f"{self.searchable:,}", f"of {len(self.stage.items):,} items"),
             ("hits at 20", "–" if f.hit_rate is None else f"{f.hit_rate:.1%}", popular),
