@@ -94,7 +94,8 @@ async def create_topics(bootstrap: str, kafka: KafkaSettings, topics: Topics, re
         for name in refused.keys() - existing:
             code, message = refused[name]
             raise BrokerError(f"Kafka refused to create {name}: {message or for_code(code).__name__}")
-        await _until_led(client, {topic.name: topic.partitions for topic in topics if topic.name not in existing})
+        # One that was there may be another process's, of a moment ago: wait for it, too, whatever its partitions.
+        await _until_led(client, {t.name: 1 if t.name in existing else t.partitions for t in topics})
     return [Created(topic.name, topic.name not in existing) for topic in topics]
 
 

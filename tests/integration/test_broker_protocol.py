@@ -27,7 +27,8 @@ async def make(bootstrap: str) -> AsyncIterator[Make]:
 
     async def create(partitions: int = 1, **config: str) -> str:
         name = f"protocol-{uuid.uuid4().hex[:12]}"
-        settings = {key.replace("_", "."): value for key, value in config.items()}
+        # Kept for ever: retention goes by the records' own timestamps, and some here are years old.
+        settings = {"retention.ms": "-1", **{key.replace("_", "."): value for key, value in config.items()}}
         answer = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=settings)])
         assert not answer.topic_errors[0][1], answer
 

@@ -13,6 +13,7 @@ from streams.cli import main
 from streams.errors import BrokerError, ContractError
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topics, topics
+from tests.brokers import until
 
 pytestmark = pytest.mark.broker
 
@@ -63,11 +64,16 @@ async def test_a_topic_that_differs_is_told_apart(settings: Settings, bootstrap:
     await create_topics(bootstrap, kafka, contract)
     await client.create_partitions({contract.profiles.name: NewPartitions(settings.partitions + 1)})
     await client.close()
-    assert {str(difference) for difference in await check_topics(bootstrap, kafka, contract)} == {
+    wanted = {
         f"{contract.catalogue.name}: cleanup.policy delete, wanted compact",
         f"{contract.events.name}: retention.ms 1000, wanted -1",
         f"{contract.profiles.name}: partitions {settings.partitions + 1}, wanted {settings.partitions}",
     }
+
+    async def all_found() -> bool:  # the new partition takes a moment to be known
+        return {str(difference) for difference in await check_topics(bootstrap, kafka, contract)} == wanted
+
+    await until(all_found)
     with pytest.raises(ContractError, match="UPWELL_PARTITIONS"):
         await require_topics(bootstrap, kafka, contract)
 
