@@ -33,6 +33,7 @@ from streams.topics import Topic
 _COMMIT_S = 1.0
 _BATCHES_WAITING = 4
 _GRACE_S = 5.0
+_REBALANCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,7 @@ def _faust_settings(role: Role, settings: Settings, kafka: KafkaSettings, instan
         "broker_credentials": _credentials(kafka),
         "broker_heartbeat_interval": min(3.0, session / 4),
         "broker_max_poll_records": settings.fetch_max_records,
+        "broker_rebalance_timeout": max(_REBALANCE_S, session),
         "broker_request_timeout": max(40.0, session),
         "broker_session_timeout": session,
         "consumer_auto_offset_reset": "earliest",

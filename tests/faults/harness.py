@@ -49,9 +49,13 @@ class Shop:
             await admin.create_topics([*plain, *tables, NewTopic(self.role.dlq.name, 1, 1)])
         return self
 
-    def worker(self, name: str) -> "Worker":
-        """A worker with a data directory and a log of its own. Not started."""
-        return Worker(self, name)
+    def worker(self, name: str, *, static: bool = False) -> "Worker":
+        """A worker with a data directory and a log of its own. Not started.
+
+        A static member keeps its partitions when it is gone, and is back at once after a kill; another one leaves the
+        group when it stops, and is missed for a session after a kill.
+        """
+        return Worker(self, name, static)
 
     async def produce(self, count: int, *, seed: int = SEED, poison: int = 0) -> None:
         """Produce records to random keys, `poison` of them poisonous."""
@@ -180,10 +184,11 @@ class Shop:
 
 
 class Worker:
-    """A worker process. Its name is its static member id, so that it is back at once after a kill."""
+    """A worker process."""
 
-    def __init__(self, shop: Shop, name: str) -> None:
+    def __init__(self, shop: Shop, name: str, static: bool) -> None:
         self.name = name
+        self._instance_id = name if static else ""
         self.data = shop.directory / name
         self._shop = shop
         self._log = shop.directory / f"{name}.log"
@@ -193,7 +198,7 @@ class Worker:
     def start(self) -> "Worker":
         """Start it. Returns itself."""
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
-        arguments = [self._shop.bootstrap, self._shop.name, str(PARTITIONS), str(self.data), self.name]
+        arguments = [self._shop.bootstrap, self._shop.name, str(PARTITIONS), str(self.data), self._instance_id]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.counting_worker", *arguments], stdout=log, stderr=log

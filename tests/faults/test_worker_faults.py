@@ -21,7 +21,7 @@ SEEDS = [SEED + n for n in range(ROUNDS)]
 @pytest.mark.parametrize("lose_disk", [False, True], ids=["disk-kept", "disk-lost"])
 async def test_killed_under_load(counting: Shop, started: Start, lose_disk: bool, seed: int) -> None:
     rng = random.Random(seed)
-    worker = started(counting.worker("a"))
+    worker = started(counting.worker("a", static=True))
     async with counting.load(seed=seed, poison_every=1_999):
         for _ in range(3):
             await counting.progress()
