@@ -3,14 +3,15 @@
 Secrets come through the environment or a file named by `*_FILE`; they are never printed (`SecretStr`).
 """
 
+import json
 import os
 import ssl
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError
 
@@ -65,17 +66,31 @@ class KafkaSettings(BaseSettings):
         if self.sasl_password is not None:
             return self.sasl_password.get_secret_value()
         if self.sasl_password_file is not None:
-            return self.sasl_password_file.read_text().rstrip("\n")
+            try:
+                return self.sasl_password_file.read_text().rstrip("\n")
+            except OSError as error:
+                raise ValueError(f"KAFKA_SASL_PASSWORD_FILE cannot be read: {error.strerror}") from None
         return None
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The TLS context, or None where the protocol has no TLS."""
+        """The TLS context, or None where the protocol has no TLS.
+
+        Raises:
+            ConfigError: a certificate or key cannot be read, or they do not fit together.
+        """
         if self.security_protocol not in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL):
             return None
-        context = ssl.create_default_context(cafile=str(self.ssl_cafile) if self.ssl_cafile else None)
-        if self.ssl_certfile:
-            key_password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else None
-            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, key_password)
+        key_password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
+        try:
+            context = ssl.create_default_context(cafile=str(self.ssl_cafile) if self.ssl_cafile else None)
+            if self.ssl_certfile:
+                # An empty password rather than none: OpenSSL would ask for a missing one at the terminal.
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, key_password)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(
+                f"the TLS files cannot be used ({error.strerror or type(error).__name__}): check KAFKA_SSL_CAFILE, "
+                "KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE and KAFKA_SSL_KEY_PASSWORD"
+            ) from None
         return context
 
     def client_options(self) -> dict[str, Any]:
@@ -116,7 +131,7 @@ class Settings(BaseSettings):
 
     recommend: int = Field(20, ge=1, le=200, description="items in a recommendation")
     policy: str = Field("default", description="name stamped on recommendations", pattern=r"^[a-zA-Z0-9._-]{1,40}$")
-    event_weights: dict[str, float] = Field(
+    event_weights: Annotated[dict[str, float], NoDecode] = Field(
         default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}'
     )
     max_event_bytes: int = Field(65_536, ge=256, description="larger event records are refused")
@@ -129,7 +144,17 @@ class Settings(BaseSettings):
     fetch_max_records: int = Field(2_000, ge=1, description="records in a micro-batch at most")
     session_timeout_s: float = Field(10.0, ge=3.0, description="a worker silent for so long loses its partitions")
     rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING, ERROR")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING, ERROR")
+
+    @field_validator("event_weights", mode="before")
+    @classmethod
+    def _decoded(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except ValueError:  # json's own message would show a part of the value
+            raise ValueError('not a JSON object such as {"view": 0.2}') from None
 
     @field_validator("data_dir", "cache_dir")
     @classmethod
@@ -143,14 +168,29 @@ def load() -> tuple[Settings, KafkaSettings]:
     Raises:
         ConfigError: naming every variable that is wrong, without its value.
     """
-    from pydantic import ValidationError
+    settings, wrong = _read(Settings)
+    kafka, wrong_too = _read(KafkaSettings)
+    if settings is None or kafka is None:
+        raise ConfigError("settings are wrong:\n" + "\n".join(f"  {line}" for line in wrong + wrong_too))
+    return settings, kafka
 
+
+Model = TypeVar("Model", bound=BaseSettings)
+
+
+def _read(model: type[Model]) -> tuple[Model | None, list[str]]:
+    """The settings of one kind, or one line for each variable that is wrong."""
     try:
-        return Settings(), KafkaSettings()
+        return model(), []
     except ValidationError as error:
-        prefix = "KAFKA_" if error.title == "KafkaSettings" else "UPWELL_"
-        lines = [
-            f"  {prefix + '_'.join(map(str, e['loc'])).upper() if e['loc'] else 'environment'}: {e['msg']}"
-            for e in error.errors(include_input=False, include_url=False)
+        return None, [
+            f"{_variable(model, problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
         ]
-        raise ConfigError("settings are wrong:\n" + "\n".join(lines)) from None
+
+
+def _variable(model: type[BaseSettings], where: tuple[int | str, ...]) -> str:
+    if not where:
+        return "environment"
+    name, *inside = map(str, where)
+    return model.model_config["env_prefix"] + name.upper() + "".join(f"[{key}]" for key in inside)

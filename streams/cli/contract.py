@@ -13,9 +13,14 @@ _folder = click.argument("folder", type=click.Path(file_okay=False, path_type=Pa
 
 @click.group()
 def contract() -> None:
-    """The contract of the topics, as AsyncAPI 3.0 and JSON Schema.
+    r"""The contract of the topics, as AsyncAPI 3.0 and JSON Schema.
 
     Topic names and partitions are those of UPWELL_SHOP and UPWELL_PARTITIONS.
+
+    \b
+    Examples:
+      upwell contract check
+      UPWELL_SHOP=books upwell contract write books-contract
     """
 
 

@@ -50,8 +50,9 @@ class Request:
 @click.argument("topic", type=click.Choice(list(VIEWS)))
 @click.option("--user", help="Only this shopper's records.")
 @click.option(
-    "--from", "start", type=click.Choice([s.value for s in Start]), default=Start.LATEST.value, show_default=True
-)
+    "--from", "start", type=click.Choice([s.value for s in Start]), default=Start.LATEST.value, show_default=True,
+    help="Where to begin.",
+)  # fmt: skip
 @click.option("-n", "count", type=click.IntRange(min=1), help="Stop after so many records.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value a line, as it is on the topic.")
 def tail(topic: str, user: str | None, start: str, count: int | None, as_json: bool) -> None:

@@ -35,8 +35,8 @@ def refused(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> 
         settings.load()
     message = str(caught.value)
     assert CANARY not in message
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__  # a traceback would show pydantic's own message, values and all
+    # A traceback must not show pydantic's own message, values and all.
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
     return message
 
 
@@ -51,6 +51,8 @@ def refused(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> 
         ("UPWELL_RECOMMEND", "-1"),
         ("UPWELL_POLICY", f"{CANARY}/"),
         ("UPWELL_EVENT_WEIGHTS", f'{{"view": "{CANARY}"}}'),
+        ("UPWELL_EVENT_WEIGHTS", CANARY),
+        ("UPWELL_EVENT_WEIGHTS", "[1]"),
         ("UPWELL_MAX_EVENT_BYTES", "1"),
         ("UPWELL_SESSION_TIMEOUT_S", CANARY),
         ("UPWELL_SESSION_TIMEOUT_S", "0.5"),
@@ -63,7 +65,7 @@ def test_a_wrong_value_is_named_not_shown(name: str, value: str, monkeypatch: py
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = {"UPWELL_PARTITIONS": CANARY, "UPWELL_RECOMMEND": "0", "UPWELL_POLICY": ""}
+    wrong = {"UPWELL_PARTITIONS": CANARY, "UPWELL_EVENT_WEIGHTS": CANARY, "KAFKA_SECURITY_PROTOCOL": CANARY}
     message = refused(wrong, monkeypatch)
     assert all(f"  {name}: " in message for name in wrong)
     assert len(message.splitlines()) == 1 + len(wrong)
@@ -79,6 +81,32 @@ def test_sasl_without_credentials_names_what_is_missing(
     message = refused({"KAFKA_SECURITY_PROTOCOL": protocol, **given}, monkeypatch)
     for name in ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD", "KAFKA_SASL_PASSWORD_FILE"):
         assert name in message
+
+
+def test_a_password_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "shop"}
+    message = refused({**environment, "KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "missing")}, monkeypatch)
+    assert "KAFKA_SASL_PASSWORD_FILE cannot be read: No such file" in message
+
+
+@pytest.mark.parametrize("name", ["KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE"])
+def test_tls_files_that_are_not_there_are_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv(name, str(tmp_path / "missing"))
+    _, kafka = settings.load()
+    with pytest.raises(ConfigError, match=f"No such file.*{name}"):
+        kafka.client_options()
+
+
+def test_a_key_whose_password_is_not_given_is_refused_without_asking(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("KAFKA_SSL_CERTFILE", str(certificate[0]))
+    monkeypatch.setenv("KAFKA_SSL_KEYFILE", str(certificate[1]))
+    _, kafka = settings.load()
+    with pytest.raises(ConfigError, match="KAFKA_SSL_KEY_PASSWORD"):
+        kafka.client_options()
 
 
 def test_defaults_are_complete() -> None:
