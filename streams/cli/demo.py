@@ -62,11 +62,11 @@ class Asked:
 @click.option("--produce-only", is_flag=True, help="Only send the data to a running Kafka and the shop UPWELL_SHOP.")
 @click.pass_context
 def demo(ctx: click.Context, /, **options: Any) -> None:
-    r"""Watch real shopping become recommendations, on this machine.
+    """Watch real shopping become recommendations, on this machine.
 
     A grocer's receipts of a year (The Complete Journey) go into Kafka: products as catalogue changes, then purchases
     as events, in time order. A worker encodes, learns and recommends; you watch one household, and at the end see
-    how much of what they bought next had been recommended just before.
+    how much of what they all bought next had been recommended just before.
 
     The broker is started for you, or is the one of KAFKA_BOOTSTRAP_SERVERS. Every run starts from nothing in a shop
     of its own, and leaves nothing behind. Ctrl-C ends it.
@@ -74,19 +74,24 @@ def demo(ctx: click.Context, /, **options: Any) -> None:
     \b
     Examples:
       upwell demo
-      upwell demo --follow household-1607 --rate 100
-      upwell demo --full --rate 1000
+      upwell demo --follow household-156 --rate 100
+      upwell demo --full --rate 500
       upwell demo --for 60 --json
-      UPWELL_SHOP=shop upwell demo --produce-only     (once per shop, a worker runs elsewhere)
+      UPWELL_SHOP=shop upwell demo --produce-only
+        (once per shop; the worker runs elsewhere)
 
     \b
     The JSON object:
-      events, recommendations, items        acknowledged, received, searchable
-      p50_ms, p99_ms                        from when an event was due to the recommendation that knows it
-      hit_rate_20, popularity_hit_rate_20   shares of `targets`, the items of all baskets of households that had a
-                                            recommendation before
+      events, recommendations, items   acknowledged, received, searchable
+      p50_ms, p99_ms                   from when an event was due to the
+                                       recommendation that knows it
+      hit_rate_20                      share of `targets` among the 20 items
+                                       recommended just before the basket
+      popularity_hit_rate_20           the same for the 20 most popular items
+      targets                          distinct items of all baskets whose
+                                       household had a recommendation before
       broker, model, shop, households, seconds, unanswered, interrupted
-    """
+    """  # noqa: D301 (a raw docstring would show the \b that tells click to keep the lines)
     asked = Asked(**options)
     plan = asked.plan()
     configured, kafka = settings.load()

@@ -12,7 +12,8 @@ from streams.errors import UpwellError
 
 LAST_LINES = 12
 
-_GRACE_S = 15.0
+_GRACE_S = 5.0
+"""The state of a demo's worker is thrown away: it need not finish what it is at."""
 _MAIN = "from streams.cli import main; main(prog_name='upwell')"
 
 

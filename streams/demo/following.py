@@ -10,8 +10,11 @@ from streams.records import Recommendation
 DWELL_S = 3.0
 """A recommendation is shown for at least so long, to be read."""
 
-WAIT_S = 6.0
-"""The shopper to follow by default lets us wait for about so long at most ..."""
+SOON_S = 2.0
+"""The shopper to follow by default buys for the first time within so many seconds, ..."""
+
+WAIT_S = 5.0
+"""... lets us wait for about so long at most between baskets ..."""
 
 WATCH_S = 60.0
 """... during the first so many seconds."""
@@ -58,20 +61,22 @@ class Following:
 def choose(baskets: Iterable[Basket], rate: float) -> str | None:
     """A shopper who is good to watch at `rate` events a second; None where nobody buys.
 
-    It is the one whose longest wait, from the start and from basket to basket within the first `WATCH_S` seconds, is
-    nearest to `WAIT_S`: something happens soon and regularly, but not too fast to read. Of equals, the first to buy.
+    Of those who buy within the first `SOON_S` seconds it is the one whose longest wait, from basket to basket within
+    the first `WATCH_S` seconds, is nearest to `WAIT_S`: something happens soon and regularly, but not too fast to
+    read. Of equals, the first to buy.
     """
     last: dict[str, float] = {}
     longest: dict[str, float] = {}
     lines = 0
     for basket in baskets:
         now = lines / rate
-        if now >= WATCH_S and longest:
+        if now >= WATCH_S:
             break
-        longest[basket.user] = max(longest.get(basket.user, 0.0), now - last.get(basket.user, 0.0))
-        last[basket.user] = now
+        if basket.user in last or now < SOON_S:
+            longest[basket.user] = max(longest.get(basket.user, 0.0), now - last.get(basket.user, now))
+            last[basket.user] = now
         lines += len(basket.events)
-    end = min(lines / rate, WATCH_S)
+    end = lines / rate
 
     def unlike(user: str) -> float:
         return abs(max(longest[user], end - last[user]) - WAIT_S)

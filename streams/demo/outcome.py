@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, kw_only=True):
         return msgspec.json.encode(_rounded(self)).decode()
 
     def __str__(self) -> str:
+        if not self.events:
+            return "Stopped before the first event was sent."
         lines = [
             f"{self.events:,} events in {self.seconds:.0f} s brought {self.recommendations:,} recommendations "
             f"over {self.items:,} items."

@@ -78,7 +78,7 @@ def run(plan: Plan, settings: Settings, kafka: KafkaSettings, display: Display, 
                 asyncio.run(until(stop, session.run(target)))
             finally:
                 _conclude(outcome, session)
-                with display.step("Stopping"):
+                with display.step("Stopping the worker"):
                     stack.close()
     return _ended(outcome, stop)
 

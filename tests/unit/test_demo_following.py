@@ -42,17 +42,13 @@ def test_nothing_is_shown_before_something_happened() -> None:
     assert Following("ann").scene(5.0) is None
 
 
-def test_the_shopper_who_buys_regularly_is_chosen() -> None:
-    rate = 1.0
-    baskets = []
-    for second in range(60):
-        user = "hectic"
-        if second % int(WAIT_S) == 0:
-            user = "regular"
-        elif second == 1:
-            user = "rare"
-        baskets.append(basket(user, ["milk"], name=str(second)))
-    assert choose(baskets, rate) == "regular"
+def test_the_shopper_who_buys_soon_and_regularly_is_chosen() -> None:
+    #  second   0 1 2 3 4 5 6 7 8 …
+    #  shopper  R H L L L R L L L …      R regular, H once only, L late but often
+    shoppers = ["R" if second % WAIT_S == 0 else "L" for second in range(60)]
+    shoppers[1] = "H"
+    baskets = [basket(user, ["milk"], name=str(second)) for second, user in enumerate(shoppers)]
+    assert choose(baskets, rate=1.0) == "R"
 
 
 def test_nobody_buys() -> None:
