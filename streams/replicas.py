@@ -7,7 +7,7 @@
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -89,6 +89,7 @@ class Replica:
         """Id of the encoder whose vectors are in the index; empty before the first one."""
         self.ignored_vectors = 0
         """Vectors left out because another model made them: one index never mixes two."""
+        self._embeddings = topics.embeddings.name
         self._index: ReplicaIndex | None = None
         self._make_index = make_index
         self._limits = limits
@@ -102,6 +103,21 @@ class Replica:
         """Apply consecutive records of one partition, in offset order."""
         await self._appliers[topic](records)
         self.as_of[f"{topic}/{partition}"] = records[-1].offset
+
+    def adopt(self, index: ReplicaIndex, model: str, as_of: Mapping[str, int]) -> None:
+        """Take over an index that holds the embeddings up to `as_of`, vectors of `model`."""
+        self._index, self.model = index, model
+        self.as_of.update(as_of)
+
+    def disown(self) -> None:
+        """Let go of the index and of how far it was: it is of another topic."""
+        self._index, self.model = None, ""
+        for partition in self.embeddings_as_of():
+            del self.as_of[partition]
+
+    def embeddings_as_of(self) -> dict[str, int]:
+        """The part of `as_of` that the index rests on."""
+        return {p: offset for p, offset in self.as_of.items() if p.rpartition("/")[0] == self._embeddings}
 
     @property
     def searchable(self) -> int:

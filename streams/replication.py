@@ -57,12 +57,25 @@ class Replication:
         self._consumer.assign(partitions)
         begins = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
-        await self._consumer.seek_to_beginning(*partitions)
-        total = sum(ends[p] - begins[p] for p in partitions)
+        starts = self._starts(begins, ends)
+        for partition, start in starts.items():
+            self._consumer.seek(partition, start)
+        total = sum(ends[partition] - start for partition, start in starts.items())
         while any([await self._consumer.position(p) < ends[p] for p in partitions]):
             await self._apply_next()
             left = sum([max(0, ends[p] - await self._consumer.position(p)) for p in partitions])
             progress(Progress(total - left, total))
+
+    def _starts(self, begins: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Where to read from: behind what the replica holds already."""
+        held = {
+            partition: self._replica.as_of.get(f"{partition.topic}/{partition.partition}", -1) for partition in ends
+        }
+        if any(offset >= ends[partition] for partition, offset in held.items()):
+            _log.warning("the saved index is ahead of its topic, so it is of another one: building it anew")
+            self._replica.disown()
+            held = dict.fromkeys(held, -1)
+        return {partition: max(begins[partition], offset + 1) for partition, offset in held.items()}
 
     async def follow(self) -> None:
         """Apply what arrives, until cancelled."""

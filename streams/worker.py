@@ -17,8 +17,6 @@ from typing import Any
 import structlog
 
 from encoders.base import Encoder
-from index.hnsw import HnswIndex
-from index.live import LiveIndex
 from streams.admin import require_topics
 from streams.agents.encoder import EncoderHandler
 from streams.agents.profiles import ProfilesHandler
@@ -30,9 +28,12 @@ from streams.errors import UpwellError
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
-from streams.topics import Topics, topics
+from streams.snapshots import IndexKeeper
+from streams.topics import topics
 
 TELL_S = 2.0
+SAVE_S = 300.0
+"""How often the index is saved while it changes."""
 
 _log = structlog.get_logger(__name__)
 
@@ -80,10 +81,12 @@ async def run(
             role = engine.Role("encoder", contract.catalogue, (contract.embeddings,), contract.dlq, encoder)
             parts.append(await _started(stack, build_app(role, settings, kafka, bootstrap)))
         if Role.PROFILES in roles:
-            # A stack of its own: the index must outlive the role that asks it, though it is made later.
+            # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
-            replica = Replica(contract, lambda dim: indexes.enter_async_context(LiveIndex(HnswIndex(dim))), limits)
-            parts.append(await stack.enter_async_context(_replicated(replica, contract, settings, kafka, bootstrap)))
+            keeper = IndexKeeper(settings.data_dir / "index", indexes)
+            replica = Replica(contract, keeper.make, limits)
+            replication = Replication(replica, contract, bootstrap, kafka, settings.fetch_wait_ms)
+            parts += await stack.enter_async_context(_replicated(replica, replication, keeper))
             policy = Policy(name=settings.policy, size=settings.recommend)
             profiles = ProfilesHandler(contract, replica, policy, limits)
             tables = (contract.trending, contract.profiles)
@@ -125,16 +128,19 @@ async def _started(stack: contextlib.AsyncExitStack, app: EngineApp) -> asyncio.
 
 @contextlib.asynccontextmanager
 async def _replicated(
-    replica: Replica, contract: Topics, settings: Settings, kafka: KafkaSettings, bootstrap: str
-) -> AsyncIterator[asyncio.Task[None]]:
-    """Fill the replica, then keep it current in the task that is handed out."""
-    replication = Replication(replica, contract, bootstrap, kafka, settings.fetch_wait_ms)
+    replica: Replica, replication: Replication, keeper: IndexKeeper
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Fill the replica, then keep it current, and its index on disk, in the tasks that are handed out."""
     try:
+        await keeper.restore(replica)
         await replication.load(_Teller())
         _log.info("replica is loaded", items=len(replica.facts), searchable=replica.searchable)
-        following = _task("replica", replication.follow())
-        yield following
-        following.cancel()
+        tasks = [_task("replica", replication.follow()), _task("saving", keeper.save_every(SAVE_S, replica))]
+        yield tasks
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await keeper.save(replica)
     finally:
         await replication.stop()
 

@@ -86,7 +86,10 @@ async def test_after_losing_its_disk_a_worker_recommends_as_if_nothing_had_happe
                     answers[name] = {user: content(await recommended_when_settled(counter, user)) for user in USERS}
                     continue
             rows = await newest_rows(counter, bootstrap)
-            assert (settings.data_dir / "tables").exists()
+            async with worker(settings, bootstrap):  # from its tables and its snapshot of the index
+                again = {user: content(await recommended_when_settled(counter, user)) for user in USERS}
+            assert again == before
+            assert {path.name for path in settings.data_dir.iterdir()} == {"tables", "index"}
             shutil.rmtree(settings.data_dir)
             async with worker(settings, bootstrap):
                 after = {user: content(await recommended_when_settled(counter, user)) for user in USERS}
