@@ -36,7 +36,7 @@ def calibrated(dim: int, params: HnswParams | None = None, k: int = 100) -> Cros
     graph = Graph(dim, params or HnswParams(), capacity=_IN_GRAPH)
     graph.add(vectors[:_IN_GRAPH], np.arange(_IN_GRAPH, dtype=np.int64))
     queries = vectors[-max(_BATCHES) :]
-    walk = _quickest(lambda: graph.nearest(queries, min(k, _IN_GRAPH), _IN_GRAPH)) / len(queries)
+    walk = _quickest(lambda: graph.nearest(queries, min(k, _IN_GRAPH))) / len(queries)
     scanners = [_scanner(vectors[:size]) for size in _SCANNED]
     candidates = np.geomspace(_FEWEST, _MOST, 200)
     steps = []

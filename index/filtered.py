@@ -7,11 +7,12 @@ import numpy as np
 from index.attributes import Mask
 from index.base import Vectors
 from index.rows import Rows, Slots
-from index.scan import Cosines, scan
+from index.scan import Cosines, first_passing, scan
 
-_FEW = 0.15  # up to this share of the rows, looking at all allowed ones is quicker than passing over the others
-_MARGIN = 1.3
-_MOST = 2000  # candidates of one query; a search for more costs as much as looking at all allowed rows
+_MARGIN = 1.2
+_EXTRA = 16
+# In the time that a graph takes to find one more candidate, so many rows can be looked at, for one query or in a batch.
+_ALONE, _IN_BATCH, _TOGETHER = 25, 75, 8
 
 Nearest = Callable[[Vectors, int], tuple[Slots, Cosines]]
 """Slots and cosines of the k nearest rows of each query, whether allowed or not."""
@@ -38,15 +39,12 @@ class Allowed:
             k: 1 ≤ k ≤ number of allowed rows.
             nearest: searches all rows.
         """
-        share = len(self._slots) / len(self._rows)
-        fetched = int(_MARGIN * k / share) + k
-        if share <= _FEW or fetched > min(_MOST, len(self._rows)):
+        fetched = int(_MARGIN * k * len(self._rows) / len(self._slots)) + _EXTRA
+        if len(self._slots) < fetched * (_ALONE if len(unit) < _TOGETHER else _IN_BATCH):
             return self._scan(unit, k)
         slots, cosines = nearest(unit, fetched)
-        passed = self._mask[slots]
-        order = np.argsort(~passed, axis=1, kind="stable")[:, :k]  # the allowed ones first, each part best first
-        slots, cosines = np.take_along_axis(slots, order, axis=1), np.take_along_axis(cosines, order, axis=1)
-        short = np.flatnonzero(passed.sum(axis=1) < k)
+        slots, cosines = first_passing(slots, cosines, self._mask[slots], k)
+        short = np.flatnonzero(slots[:, -1] < 0)
         if len(short):
             slots[short], cosines[short] = self._scan(unit[short], k)
         return slots, cosines

@@ -2,16 +2,15 @@
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from index.base import Vectors
 from index.graph import Graph, HnswParams
 from index.labels import GraphLabels, Labels
 from index.projection import Projection
-from index.rows import Removal, Rows, Slots
+from index.rows import Rows, Slots
+from index.scan import Cosines, first_passing
 
 _SPARE = 1.5
+_MARGIN = 1.25  # more than the tombstones' share among the neighbours, since they are not spread evenly
 
 
 class Portion(NamedTuple):
@@ -29,22 +28,27 @@ class Portion(NamedTuple):
 class Generation:
     """A graph with the labels that tie it to the rows.
 
-    Rows without a label are not in the graph yet. While a portion may still be on its way into the graph
-    (`serving=False`), rows that change leave their tombstones to `settle`.
+    Rows without a label are not in the graph yet. Labels without a row are tombstones: the graph is not told, so that
+    new nodes are linked at full speed (where hnswlib knows of deleted nodes, insertions among them cost twice as
+    much), but searches fetch so many more, and what died is dropped here.
     """
 
-    def __init__(self, graph: Graph, labels: Labels, projection: Projection | None, *, serving: bool) -> None:
-        """A generation of parts that belong together; `serving` says that the graph knows its tombstones."""
+    def __init__(self, graph: Graph, labels: Labels, projection: Projection | None) -> None:
+        """A generation of parts that belong together."""
         self.graph = graph
         self.labels = labels
         self.projection = projection
-        self.serving = serving
 
     @classmethod
     def empty(cls, dim: int, params: HnswParams, projection: Projection | None, capacity: int = 1024) -> "Generation":
         """A generation without a row, for rows of length `dim`, with room for `capacity` of them and half more."""
         width = projection.width if projection else dim
-        return cls(Graph(width, params, capacity=int(_SPARE * capacity)), Labels(), projection, serving=False)
+        return cls(Graph(width, params, capacity=int(_SPARE * capacity)), Labels(), projection)
+
+    @property
+    def burden(self) -> float:
+        """How many nodes there are for each live one, at least 1: by as much do searches take longer."""
+        return self.labels.given / max(1, self.labels.live)
 
     def portion(self, rows: Rows, limit: int | None = None) -> Portion | None:
         """Give labels to at most `limit` rows that have none; None when every row has one."""
@@ -56,34 +60,20 @@ class Generation:
             vectors = self.projection.apply(vectors)
         return Portion(self.graph, vectors, self.labels.assign(slots))
 
-    def dropped(self, slots: Slots) -> None:
-        """The rows at `slots` got other vectors."""
-        self._bury(self.labels.drop(slots))
+    def nearest(self, queries: Vectors, k: int) -> tuple[Slots, Cosines]:
+        """Slots and cosines of about the nearest rows that have a label: (b, k) each, k ≤ `labels.live`.
 
-    def followed(self, removal: Removal) -> None:
-        """The rows moved as `removal` says."""
-        self._bury(self.labels.follow(removal))
-
-    def settle(self) -> None:
-        """No portion is on its way any more: mark what died meanwhile, and serve."""
-        if not self.serving:
-            self.serving = True
-            self.graph.forget(self.labels.tombstones())
-
-    def nearest(self, queries: Vectors, k: int) -> tuple[Slots, npt.NDArray[np.float32]]:
-        """Slots and cosines of about the `k` nearest rows that have a label; k ≤ `labels.live`.
-
-        With a projection the cosines are those of the projected vectors, good for choosing candidates only.
+        What a query lacks of the k is slot −1, at the end of its row. With a projection the cosines are those of the
+        projected vectors, good for choosing candidates only.
 
         Raises:
-            ShortAnswerError: the graph could not reach k of them.
+            ShortAnswerError: the graph could not reach as many nodes as it was asked for.
         """
+        dead = self.labels.dead
+        fetched = min(self.labels.given, k + int(_MARGIN * k * dead / self.labels.live)) if dead else k
         if self.projection is None:
-            labels, cosines = self.graph.nearest(queries, k, self.labels.live)
-        else:  # twice as many as wanted are fetched, which is breadth enough
-            labels, cosines = self.graph.nearest(self.projection.apply(queries), k, self.labels.live, breadth=1.0)
-        return self.labels.slots(labels), cosines
-
-    def _bury(self, labels: GraphLabels) -> None:
-        if self.serving:
-            self.graph.forget(labels)
+            labels, cosines = self.graph.nearest(queries, fetched)
+        else:  # the caller asks for more than it wants, which is breadth enough
+            labels, cosines = self.graph.nearest(self.projection.apply(queries), fetched, breadth=1.0)
+        slots = self.labels.slots(labels)
+        return first_passing(slots, cosines, slots >= 0, k) if dead else (slots, cosines)

@@ -19,7 +19,7 @@ _RETRY_EF = 4
 
 
 class ShortAnswerError(Exception):
-    """The graph could not reach as many live items as were asked for."""
+    """The graph could not reach as many items as were asked for."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class HnswParams:
         m: links of a node on the upper layers, twice as many on the lowest.
         ef_construction: how many candidates an insertion looks at.
         ef: how many candidates a search keeps; a search for k keeps at least 1.3 k (see `Graph.nearest`).
-        tombstone_share: the graph is rebuilt once it holds more than this share of the live items in tombstones.
+        tombstone_share: the graph is rebuilt once it holds more than this share of the live items in tombstones;
+            sooner, once searches have lost as much time to them as a rebuild takes.
         threads: threads inside one call.
         seed: of the levels; with one thread the same insertions give the same graph.
     """
@@ -38,7 +39,7 @@ class HnswParams:
     m: int = 16
     ef_construction: int = 100
     ef: int = 130
-    tombstone_share: float = 0.25
+    tombstone_share: float = 1.0
     threads: int = 1
     seed: int = 100
 
@@ -84,31 +85,25 @@ class Graph:
             self._index.resize_index(max(2 * self._index.max_elements, wanted))
         self._index.add_items(vectors, labels, num_threads=self._params.threads)
 
-    def forget(self, labels: GraphLabels) -> None:
-        """Turn labels into tombstones: passed through by a search, never returned."""
-        for label in labels.tolist():
-            self._index.mark_deleted(label)
-
     def nearest(
-        self, queries: Vectors, k: int, live: int, breadth: float = _BREADTH
+        self, queries: Vectors, k: int, breadth: float = _BREADTH
     ) -> tuple[GraphLabels, npt.NDArray[np.float32]]:
-        """About the `k` nearest live labels of each query, best first, with their cosines, (b, k) each.
+        """About the `k` nearest labels of each query, best first, with their cosines, (b, k) each.
 
         Args:
             queries: float32 (b, dim), unit length.
-            k: 1 ≤ k ≤ live.
-            live: how many labels are no tombstones.
+            k: 1 ≤ k ≤ number of labels.
             breadth: candidates kept for each of the k, if that is more than `HnswParams.ef`.
 
         Raises:
-            ShortAnswerError: some query reached fewer than k live labels, with four times the candidates too.
+            ShortAnswerError: some query reached fewer than k labels, with four times the candidates too.
         """
         ef = max(self._params.ef, int(breadth * k))
-        for width in (ef, min(_RETRY_EF * ef, max(ef, live))):
+        for width in (ef, _RETRY_EF * ef):
             self._index.set_ef(width)
             try:
                 labels, distances = self._index.knn_query(queries, k=k, num_threads=self._params.threads)
             except RuntimeError:  # hnswlib's only word for "fewer than k"; it names no type of its own
                 continue
             return labels.astype(np.int64), np.float32(1.0) - distances
-        raise ShortAnswerError(f"fewer than {k} of {live} live labels can be reached")
+        raise ShortAnswerError(f"fewer than {k} of {self._index.element_count} labels can be reached")

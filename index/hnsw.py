@@ -19,7 +19,8 @@ from index.scan import Cosines, rescore, scan
 
 _MIN_TOMBSTONES = 64
 _CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
-_OVERFETCH = 2
+_OVERFETCH = 1.5
+_ROWS_A_SEARCH = 2000  # that are looked at in the time that a graph takes for a query, or to take in a row
 _FITTED = 20_000
 _FILTERS_KEPT = 8  # between two writes
 
@@ -28,8 +29,9 @@ class HnswIndex:
     """A `VectorIndex` on hnswlib.
 
     The index keeps the vectors itself, in rows; the graph holds a copy. An upsert changes the row, leaves a tombstone
-    in the graph and puts the new vector in under a new label; past `HnswParams.tombstone_share` the graph is rebuilt
-    from the rows. Rows that are not in the graph yet are found by looking at them, so a write is seen at once.
+    in the graph and puts the new vector in under a new label. The graph is rebuilt from the rows when its tombstones
+    have cost searches as much as a rebuild does, or are too many (`HnswParams.tombstone_share`). Rows that are not in
+    the graph yet are found by looking at them, so a write is seen at once.
 
     `upsert`, `delete` and `search` are all that notebooks and replays need. Whoever must not wait for the graph takes
     the steps one by one (`write`, `absorb`, `start_rebuild`, …), as `LiveIndex` does. Not safe to use from two threads
@@ -81,10 +83,10 @@ class HnswIndex:
         if crossover is None:
             crossover = INT8 if isinstance(self._scanner, Int8Scanner) else FLOAT32
         self._crossover = crossover
-        generation.settle()
         self._serving = generation
         self._next: Generation | None = None
         self._overlay: tuple[Slots, Vectors] | None = None
+        self._lost = 0.0  # to tombstones, in searches' worth of time; a rebuild takes about one a row
         self._attributes = attributes or Attributes()
         self._allowed: dict[Filter, Allowed] = {}
 
@@ -188,7 +190,7 @@ class HnswIndex:
         slots = self._rows.put(*checked_batch(ids, vectors, self.dim))
         self._scanner.written(slots)
         for generation in self._generations():
-            generation.dropped(slots)
+            generation.labels.drop(slots)
         self._overlay = None
         self._allowed.clear()
 
@@ -197,7 +199,7 @@ class HnswIndex:
         removal: Removal = self._rows.remove(checked_ids(ids))
         self._scanner.followed(removal)
         for generation in self._generations():
-            generation.followed(removal)
+            generation.labels.follow(removal)
         self._attributes.followed(removal)
         self._overlay = None
         self._allowed.clear()
@@ -220,9 +222,10 @@ class HnswIndex:
 
     @property
     def rebuild_due(self) -> bool:
-        """Whether the graph has more tombstones than its parameters allow, and no rebuild has started."""
-        allowed = max(_MIN_TOMBSTONES, self._params.tombstone_share * len(self._rows))
-        return self._next is None and self._serving.labels.dead > allowed
+        """Whether the graph's tombstones are too many or have cost too much, and no rebuild has started."""
+        dead, n = self._serving.labels.dead, len(self._rows)
+        allowed = max(_MIN_TOMBSTONES, self._params.tombstone_share * n)
+        return self._next is None and dead > 0 and (dead > allowed or self._lost > max(_MIN_TOMBSTONES, n))
 
     def start_rebuild(self, projection: Projection | None = None) -> None:
         """Begin a new graph beside the one that serves."""
@@ -238,8 +241,8 @@ class HnswIndex:
     def finish_rebuild(self) -> None:
         """Serve from the new graph; every portion was inserted. Later writes are pending."""
         if self._next is not None:
-            self._next.settle()
             self._serving, self._next, self._overlay = self._next, None, None
+            self._lost = 0.0
 
     def abandon_rebuild(self) -> None:
         """Forget the new graph."""
@@ -274,24 +277,28 @@ class HnswIndex:
         return self._overlay
 
     def _nearest(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
-        n, live = len(self._rows), self._serving.labels.live
-        crowded = _CROWDED * max(k, n - live) > n
+        n, live, burden = len(self._rows), self._serving.labels.live, self._serving.burden
+        crowded = _CROWDED * max(k * burden, n - live) > n
         if crowded or n <= self._crossover.rows(len(unit)):
             return self._scanner.scan(unit, k)
         try:
             slots, cosines = self._from_graph(unit, min(k, live))
         except ShortAnswerError:
-            return self._scanner.scan(unit, k)  # deletions can cut a graph in two; the next rebuild mends it
-        if live == n:
-            return slots, cosines
-        pending, vectors = self._pending_rows()
-        found, closeness = scan(vectors, unit, min(k, len(pending)))
-        return _merged(np.hstack([slots, pending[found]]), np.hstack([cosines, closeness]), k)
+            return self._scanner.scan(unit, k)  # a graph of few links can fall apart
+        short = np.flatnonzero(slots[:, -1] < 0)
+        if live < n:
+            pending, vectors = self._pending_rows()
+            found, closeness = scan(vectors, unit, min(k, len(pending)))
+            slots, cosines = _merged(np.hstack([slots, pending[found]]), np.hstack([cosines, closeness]), k)
+        if len(short):  # nearly all that was near them has died
+            slots[short], cosines[short] = self._scanner.scan(unit[short], k)
+        self._lost += len(unit) * (burden - 1.0) + len(short) * n / _ROWS_A_SEARCH
+        return slots, cosines
 
     def _from_graph(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
         if self._serving.projection is None:
             return self._serving.nearest(unit, k)
-        candidates, _ = self._serving.nearest(unit, min(_OVERFETCH * k, self._serving.labels.live))
+        candidates, _ = self._serving.nearest(unit, min(int(_OVERFETCH * k), self._serving.labels.live))
         return rescore(self._rows.vectors, unit, candidates, k)
 
 

@@ -32,9 +32,8 @@ def unit_rows(vectors: npt.ArrayLike, dim: int, what: str = "vectors") -> Vector
         raise IndexInputError(f"{what} have {rows.ndim} axes, wanted 2: (n, {dim})")
     if rows.shape[1] != dim:
         raise IndexInputError(f"{what} have {rows.shape[1]} dimensions, this index has {dim}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.einsum("ij,ij->i", rows, rows)
-    if not np.all((squares > _SAFE_SQUARE[0]) & (squares < _SAFE_SQUARE[1])):
+    squares = np.einsum("ij,ij->i", rows, rows)
+    if len(rows) and not (squares.min() > _SAFE_SQUARE[0] and squares.max() < _SAFE_SQUARE[1]):  # NaN fails both
         return _unit_wide(np.asarray(vectors, dtype=np.float64), what)
     rows /= np.sqrt(squares)[:, None]
     return rows

@@ -67,34 +67,28 @@ class Labels:
         self._label_of[slots] = labels
         return labels
 
-    def drop(self, slots: Slots) -> GraphLabels:
-        """Take the labels of these slots away; returns those that there were, tombstones from now on."""
+    def drop(self, slots: Slots) -> None:
+        """Take the labels of these slots away: tombstones from now on."""
         slots = slots[slots < len(self._label_of)]
         labels: GraphLabels = self._label_of[slots]
         labels = labels[labels != _NONE]
         self._slot_of[labels] = _NONE
         self._label_of[slots] = _NONE
         self._live -= len(labels)
-        return labels
 
-    def follow(self, removal: Removal) -> GraphLabels:
-        """Do what the rows did in a removal; returns the labels that became tombstones."""
-        labels = self.drop(removal.gone)
+    def follow(self, removal: Removal) -> None:
+        """Do what the rows did in a removal."""
+        self.drop(removal.gone)
         self._label_of = _grown(self._label_of, int(removal.source.max(initial=-1)) + 1)
         moved = self._label_of[removal.source]
         self._label_of[removal.source] = _NONE
         self._label_of[removal.hole] = moved
         known = moved != _NONE
         self._slot_of[moved[known]] = removal.hole[known]
-        return labels
 
     def slots(self, labels: GraphLabels) -> Slots:
         """The slot of each label, −1 for a tombstone; any shape."""
         return np.take(self._slot_of, labels)
-
-    def tombstones(self) -> GraphLabels:
-        """All labels that stand for nothing any more, ascending."""
-        return np.flatnonzero(self._slot_of[: self._given] == _NONE)
 
     def missing(self, rows: int) -> Slots:
         """The slots below `rows` that have no label, ascending."""

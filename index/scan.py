@@ -130,7 +130,7 @@ def rescore(
     Args:
         rows: float32 or float16 (n, dim).
         queries: float32 (b, dim).
-        candidates: int64 (b, m), m ≥ k, none twice in a row.
+        candidates: int64 (b, m), m ≥ k, none twice in a row but −1 for none.
         k: at least 1.
     """
     exact = np.empty(candidates.shape, dtype=np.float32)
@@ -139,8 +139,28 @@ def rescore(
         # One query at a time through one buffer: it stays in the cache, which is four times as fast as all at once.
         np.take(rows, chosen, axis=0, out=gathered, mode="clip")
         np.matmul(gathered.astype(np.float32, copy=False), query, out=out)
+    exact[candidates < 0] = -2.0
     order = np.argsort(-exact, axis=1)[:, :k]
     return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(exact, order, axis=1)
+
+
+def first_passing(
+    positions: Positions, cosines: Cosines, passing: npt.NDArray[np.bool_], k: int
+) -> tuple[Positions, Cosines]:
+    """The first `k` of each row that pass, in their order; −1 and −2.0 fill up a row that has fewer.
+
+    Args:
+        positions: int64 (b, m), best first.
+        cosines: float32 (b, m), beside them.
+        passing: bool (b, m).
+        k: 1 ≤ k ≤ m.
+    """
+    order = np.argsort(~passing, axis=1, kind="stable")[:, :k]
+    passed = np.take_along_axis(passing, order, axis=1)
+    return (
+        np.where(passed, np.take_along_axis(positions, order, axis=1), -1),
+        np.where(passed, np.take_along_axis(cosines, order, axis=1), np.float32(-2.0)),
+    )
 
 
 def _as_integers(values: Scores) -> npt.NDArray[np.int64]:

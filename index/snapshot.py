@@ -146,7 +146,7 @@ def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
     codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
     attributes = Attributes.restored(body["attributes"], codes)
-    generation = Generation(graph, labels, projection, serving=True)
+    generation = Generation(graph, labels, projection)
     return HnswIndex.restored(rows, generation, params, crossover, attributes)
 
 

