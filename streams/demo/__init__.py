@@ -2,6 +2,7 @@
 
     dataset ──► feed ──► Kafka ──► worker (child process) ──► Kafka ──► watch ──► tracker ──► view, outcome
 
+receipts.py                the data set's files
 dataset.py, wording.py     receipts as catalogue items and events
 feed.py, watch.py          into Kafka, out of Kafka
 ledger.py meters.py        pure: which event is answered, how fast

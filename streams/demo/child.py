@@ -1,4 +1,4 @@
-"""The worker of the demo: a child process with an environment of its own, its output in a file."""
+"""The processes of a run: the worker, a child with an environment of its own and its output in a file; the broker."""
 
 import contextlib
 import shutil
@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.broker import Broker
 from streams.broker.process import ProcessId, spawn
-from streams.errors import UpwellError
+from streams.errors import BrokerError, UpwellError
 
 LAST_LINES = 12
 
@@ -50,6 +51,16 @@ def worker(environment: Mapping[str, str], log: Path) -> Iterator[Child]:
         yield child
     finally:
         child.process.stop(_GRACE_S)
+
+
+def check_broker(broker: Broker) -> None:
+    """Insist that a broker that was started here still runs. Clients alone would go on trying for a minute.
+
+    Raises:
+        BrokerError: it has ended; the message has its last words.
+    """
+    if broker.process is not None and broker.log is not None and not broker.process.alive():
+        raise BrokerError(f"{broker.kind.value} ended by itself; its last words:\n{last_words(broker.log)}")
 
 
 def last_words(log: Path) -> str:

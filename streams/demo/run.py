@@ -59,7 +59,7 @@ def run(plan: Plan, settings: Settings, kafka: KafkaSettings, display: Display, 
             broker = stack.enter_context(running(settings, kafka, data_dir=place, tell=display.tell))
             shop = stack.enter_context(_shop(broker, kafka))
             outcome.broker, outcome.shop = broker.kind.value, shop
-            target = Place(broker.bootstrap, kafka, topics(shop, settings.partitions))
+            target = Place(broker, kafka, topics(shop, settings.partitions))
             creating = admin.create_topics(broker.bootstrap, kafka, target.topics, settings.replication)
             asyncio.run(until(stop, creating))
             worker = stack.enter_context(child.worker(_told(settings, broker, shop, place), place / "worker.log"))
@@ -95,8 +95,8 @@ def send(plan: Plan, settings: Settings, kafka: KafkaSettings, display: Display,
     with contextlib.suppress(Stopped):
         broker = connect(settings, kafka)
         outcome.broker = broker.kind.value
-        place = Place(broker.bootstrap, kafka, topics(settings.shop, settings.partitions))
-        asyncio.run(until(stop, admin.require_topics(place.bootstrap, kafka, place.topics)))
+        place = Place(broker, kafka, topics(settings.shop, settings.partitions))
+        asyncio.run(until(stop, admin.require_topics(broker.bootstrap, kafka, place.topics)))
         data = read(plan.slice, display)
         outcome.households = data.households
         asyncio.run(until(stop, dispatch(data, plan.speed, place, display, outcome)))

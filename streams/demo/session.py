@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from streams.demo.child import Child, last_words
+from streams.broker import Broker
+from streams.demo.child import Child, check_broker, last_words
 from streams.demo.dataset import Dataset
 from streams.demo.display import LINE_EVERY_S, Display
 from streams.demo.feed import Feed, Speed, feeding
@@ -33,7 +34,7 @@ DRAIN_S = 5.0
 class Place:
     """The shop to send to, and how to reach it."""
 
-    bootstrap: str
+    broker: Broker
     kafka: KafkaSettings
     topics: Topics
 
@@ -60,9 +61,10 @@ class Session:
             BrokerError: the broker went away.
             UpwellError: the worker ended, or does nothing.
         """
-        async with feeding(place.bootstrap, place.kafka, place.topics) as feed:
-            watching = outputs(place.bootstrap, place.kafka, place.topics, self.searchable.add, self._recommended)
-            await beside(self._send(feed), watching, self._check_worker())
+        bootstrap = place.broker.bootstrap
+        async with feeding(bootstrap, place.kafka, place.topics) as feed:
+            watching = outputs(bootstrap, place.kafka, place.topics, self.searchable.add, self._recommended)
+            await beside(self._send(feed), watching, self._check(place.broker))
 
     async def _send(self, feed: Feed) -> None:
         with self._display.encoding(len(self._data.items)) as advance:
@@ -100,8 +102,9 @@ class Session:
             show(View(self._stage, tracker.now(time.monotonic()), len(self.searchable)))
             await asyncio.sleep(FRAME_S)
 
-    async def _check_worker(self) -> None:
+    async def _check(self, broker: Broker) -> None:
         while True:
+            check_broker(broker)
             self._worker.check()
             await asyncio.sleep(CHECK_S)
 
@@ -126,7 +129,7 @@ async def dispatch(data: Dataset, speed: Speed, place: Place, display: Display, 
             await asyncio.sleep(LINE_EVERY_S)
             display.tell(f"{outcome.events:,} of {len(data.purchases):,} events sent")
 
-    async with feeding(place.bootstrap, place.kafka, place.topics) as feed:
+    async with feeding(place.broker.bootstrap, place.kafka, place.topics) as feed:
         await feed.catalogue(data.items)
         outcome.items = len(data.items)
         display.tell(f"{outcome.items:,} products sent")

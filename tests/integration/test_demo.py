@@ -168,6 +168,21 @@ def test_a_worker_that_dies_ends_it_with_its_last_words(start: Callable[..., Dem
     assert demo.processes() == []
 
 
+def test_a_broker_that_dies_ends_it_soon(start: Callable[..., Demo], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    demo = start("--rate", "50", *SMALL)
+    demo.until(lambda: "events (" in demo.told)
+    (place,) = demo.left()
+    broker = find(Settings(data_dir=place), KafkaSettings())
+    assert broker is not None
+    assert broker.process is not None
+    broker.process.kill()
+    assert demo.ended() == ""
+    assert demo.process.returncode == 3
+    assert f"{broker.kind.value} ended by itself" in demo.told
+    assert demo.processes() == []
+
+
 async def test_it_only_sends_the_data_where_it_is_told_to(
     start: Callable[..., Demo], settings: Settings, shop_topics: Topics, bootstrap: str
 ) -> None:
@@ -196,4 +211,4 @@ def test_nobody_of_that_name(start: Callable[..., Demo]) -> None:
     assert demo.ended() == ""
     assert demo.process.returncode == 2
     assert "--follow" in demo.told
-    assert find(Settings(data_dir=demo.home / "data" / "demo"), KafkaSettings(bootstrap_servers=None)) is None
+    assert demo.left() == []

