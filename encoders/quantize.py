@@ -5,8 +5,9 @@ dynamic quantisation it would). What keeps the vectors close to float32's:
 
 - uneven channels of the activations are smoothed into the weights: Xiao et al., "SmoothQuant" (ICML 2023), eq. 4,
   the migration strength α searched per site by the error of the site's output;
-- the few channels behind GELU that carry massive activations stay in float32: Dettmers et al., "LLM.int8()"
-  (NeurIPS 2022), §3.2, with the channels fixed beforehand;
+- behind GELU, where a few channels carry massive activations, these stay in float32 instead: Dettmers et al.,
+  "LLM.int8()" (NeurIPS 2022), §3.2, with the channels fixed beforehand. Smoothing there fits the calibration texts so
+  closely that odd ones are clipped;
 - the mean error that is left goes into the bias: Nagel et al., "Data-Free Quantization" (ICCV 2019), §3.2.
 """
 
@@ -27,6 +28,7 @@ from encoders.weights import Array, Bert, Linear
 _ALPHAS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _OUTLIERS = 4
 """Channels of a site behind GELU that stay in float32."""
+_BEHIND_GELU = ".down"
 _TINY = np.float32(1e-6)
 
 
@@ -58,29 +60,31 @@ def quantize(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> byte
     return graph.finish(bert.width)
 
 
-def choose(observed: Observed, weight: Array) -> Site:
+def choose(observed: Observed, weight: Array, alphas: Sequence[float] = _ALPHAS) -> Site:
     """The quantisation whose output is nearest to the exact one.
 
     Args:
         observed: the inputs.
         weight: (in, out), of all layers that share the input, side by side.
+        alphas: migration strengths to try; none for no smoothing.
     """
-    exact = observed.rows @ weight
     reach = np.maximum(observed.reach, _TINY)
     size = np.maximum(np.abs(weight).max(axis=1), _TINY)
+    smoothings = [reach**alpha / size ** (1 - alpha) for alpha in alphas] or [np.ones_like(reach)]
+    exact = observed.rows @ weight
+    return min((_attempt(observed, weight, exact, smooth) for smooth in smoothings), key=lambda site: site.error)
 
-    def attempt(alpha: float) -> Site:
-        smooth = reach**alpha / size ** (1 - alpha)
-        smooth = (smooth / np.exp(np.log(smooth).mean())).astype(np.float32)
-        low, high = min(float((observed.low / smooth).min()), 0.0), max(float((observed.high / smooth).max()), 0.0)
-        step = np.float32(max(high - low, float(_TINY)) / 255)
-        zero = np.uint8(np.clip(round(-low / float(step)), 0, 255))
-        levels = np.clip(np.rint(observed.rows / smooth / step) + zero, 0, 255) - np.float32(zero)
-        rounded, scale = round_weight(weight * smooth[:, None])
-        shift = (exact - levels * step @ (rounded * scale)).astype(np.float32)
-        return Site(smooth, step, zero, shift.mean(axis=0), float(np.square(shift).mean()))
 
-    return min((attempt(alpha) for alpha in _ALPHAS), key=lambda site: site.error)
+def _attempt(observed: Observed, weight: Array, exact: Array, smoothing: Array) -> Site:
+    """Quantise with a smoothing, and see what it does to the output."""
+    smooth = (smoothing / np.exp(np.log(smoothing).mean())).astype(np.float32)
+    low, high = min(float((observed.low / smooth).min()), 0.0), max(float((observed.high / smooth).max()), 0.0)
+    step = np.float32(max(high - low, float(_TINY)) / 255)
+    zero = np.uint8(np.clip(round(-low / float(step)), 0, 255))
+    levels = np.clip(np.rint(observed.rows / smooth / step) + zero, 0, 255) - np.float32(zero)
+    rounded, scale = round_weight(weight * smooth[:, None])
+    shift = (exact - levels * step @ (rounded * scale)).astype(np.float32)
+    return Site(smooth, step, zero, shift.mean(axis=0), float(np.square(shift).mean()))
 
 
 def round_weight(weight: Array) -> tuple[npt.NDArray[np.int8], Array]:
@@ -108,10 +112,11 @@ class _Int8:
         """See `encoders.export.Dense`."""
         observed = self._observed[site]
         weight = np.concatenate([layer.weight for layer in layers], axis=1)
-        outliers = np.sort(np.argsort(observed.reach)[-_OUTLIERS:] if site.endswith(".down") else np.arange(0))
+        behind_gelu = site.endswith(_BEHIND_GELU)
+        outliers = np.sort(np.argsort(observed.reach)[-_OUTLIERS:]) if behind_gelu else np.arange(0)
         kept = weight[outliers]
         weight[outliers] = 0
-        chosen = choose(observed.without(outliers), weight)
+        chosen = choose(observed.without(outliers), weight, () if behind_gelu else _ALPHAS)
         rounded, scale = round_weight(weight * chosen.smooth[:, None])
         bias = np.concatenate([layer.bias for layer in layers]) + chosen.shift
 
@@ -119,9 +124,9 @@ class _Int8:
             return graph.constant(f"{site}.{name}", value)
 
         step, zero = constant("step", np.array(chosen.step)), constant("zero", np.array(chosen.zero))
-        smoothed = graph.node("Mul", x, constant("smooth", 1 / chosen.smooth))
+        smoothed = x if behind_gelu else graph.node("Mul", x, constant("smooth", 1 / chosen.smooth))
         levels = graph.node("QuantizeLinear", smoothed, step, zero)
-        aside = graph.node("Gather", x, constant("outliers", outliers), axis=2) if len(outliers) else ""
+        aside = graph.node("Gather", x, constant("outliers", outliers), axis=2) if behind_gelu else ""
         outputs = []
         for i, columns in enumerate(_columns(layers)):
             out = graph.node(
