@@ -52,7 +52,7 @@ def observe(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> dict[
         padded, mask = pad([ids[row] for row in batch.rows], batch.tokens)
         values = session.run(names, {"input_ids": padded, "attention_mask": mask})
         for site, value in zip(taps.inputs, values, strict=True):
-            rows = value[mask.astype(bool)]
+            rows = value[mask.ravel().astype(bool)]
             seen[site].append(Observed(rows.min(axis=0), rows.max(axis=0), rows[::every]))
     return {site: _merge(parts) for site, parts in seen.items()}
 

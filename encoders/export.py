@@ -1,7 +1,9 @@
 """A BERT as an ONNX graph, built with numpy and `onnx.helper` alone: no PyTorch.
 
 Only operators of the ONNX standard (opset 17), so that every execution provider takes the graph; ONNX Runtime fuses
-what it can when it loads. Positions are cut with `Slice`: `Gather(Range())` crashes a fusion in ONNX Runtime 1.32.
+what it can when it loads. Between embedding and pooling the tokens of all texts lie in one matrix (batch · tokens,
+width), so that a linear layer is one `Gemm`, bias included. Positions are cut with `Slice`: `Gather(Range())` crashes a
+fusion in ONNX Runtime 1.32.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ class Dense(Protocol):
     """How the linear layers are computed: in floats, or quantised."""
 
     def __call__(self, graph: Graph, x: str, layers: Sequence[Linear], site: str) -> list[str]:
-        """Add x @ weight + bias for each of `layers`, which share their input; `site` names them."""
+        """Add x @ weight + bias for each of `layers`, which share their input x (rows, in); `site` names them."""
         ...
 
 
@@ -50,7 +52,7 @@ class Floats:
         for i, layer in enumerate(layers):
             weight = graph.constant(f"{site}.{i}.weight", layer.weight.astype(self._dtype))
             bias = graph.constant(f"{site}.{i}.bias", layer.bias.astype(self._dtype))
-            outputs.append(graph.node("Add", graph.node("MatMul", x, weight), bias))
+            outputs.append(graph.node("Gemm", x, weight, bias))
         return outputs
 
 
@@ -58,7 +60,8 @@ def assemble(graph: Graph, bert: Bert, words: str, dense: Dense, dtype: type[np.
     """Add everything that follows the word vectors `words` (batch, tokens, width)."""
     onnx_type = TensorProto.FLOAT16 if dtype is np.float16 else TensorProto.FLOAT
     body = _Body(graph, bert, dense, dtype)
-    tokens = graph.node("Slice", graph.node("Shape", "input_ids"), graph.ints(1), graph.ints(2))
+    shape = graph.node("Shape", "input_ids")
+    tokens = graph.node("Slice", shape, graph.ints(1), graph.ints(2))
     table = graph.constant("positions", bert.positions.astype(dtype))
     positions = graph.node("Slice", table, graph.ints(0), tokens, graph.ints(0))
     x = body.norm(graph.node("Add", words, positions), bert.norm, "embedding_norm")
@@ -66,8 +69,11 @@ def assemble(graph: Graph, bert: Bert, words: str, dense: Dense, dtype: type[np.
     mask = graph.node("Cast", "attention_mask", to=TensorProto.FLOAT)
     there = graph.node("Unsqueeze", graph.node("Cast", "attention_mask", to=onnx_type), graph.ints(1, 2))
     bias = graph.node("Mul", graph.node("Sub", body.scalar("one", 1.0), there), body.scalar("masked", _MASKED))
+    by_head = graph.node("Concat", shape, graph.ints(bert.heads, bert.width // bert.heads), axis=0)
+    x = graph.node("Reshape", x, graph.ints(-1, bert.width))
     for i, layer in enumerate(bert.layers):
-        x = body.layer(x, layer, bias, f"layer{i}")
+        x = body.layer(x, layer, bias, by_head, f"layer{i}")
+    x = graph.node("Reshape", x, graph.node("Concat", shape, graph.ints(bert.width), axis=0))
     pool(graph, graph.node("Cast", x, to=TensorProto.FLOAT), mask, pooling)
 
 
@@ -77,29 +83,31 @@ class _Body:
     def __init__(self, graph: Graph, bert: Bert, dense: Dense, dtype: type[np.floating]) -> None:
         self._graph, self._bert, self._dense, self._dtype = graph, bert, dense, dtype
 
-    def layer(self, x: str, layer: Layer, bias: str, name: str) -> str:
+    def layer(self, x: str, layer: Layer, bias: str, by_head: str, name: str) -> str:
         node = self._graph.node
-        attended = self._attention(x, layer, bias, name)
+        attended = self._attention(x, layer, bias, by_head, name)
         (out,) = self._dense(self._graph, attended, [layer.out], f"{name}.out")
         x = self.norm(node("Add", out, x), layer.attention_norm, f"{name}.attention_norm")
         (up,) = self._dense(self._graph, x, [layer.up], f"{name}.up")
         (down,) = self._dense(self._graph, self._gelu(up), [layer.down], f"{name}.down")
         return self.norm(node("Add", down, x), layer.output_norm, f"{name}.output_norm")
 
-    def _attention(self, x: str, layer: Layer, bias: str, name: str) -> str:
-        """Scaled dot-product attention, the scale folded into the query's weights."""
+    def _attention(self, x: str, layer: Layer, bias: str, by_head: str, name: str) -> str:
+        """Scaled dot-product attention, the scale folded into the query's weights.
+
+        `by_head` holds the shape (batch, tokens, heads, size), `bias` what is added to the scores.
+        """
         graph, node = self._graph, self._graph.node
         size = self._bert.width // self._bert.heads
         scale = np.float32(1 / np.sqrt(size))
         scaled = Linear(layer.query.weight * scale, layer.query.bias * scale)
         query, key, value = (
-            node("Reshape", y, graph.ints(0, 0, self._bert.heads, size))
-            for y in self._dense(graph, x, [scaled, layer.key, layer.value], f"{name}.qkv")
+            node("Reshape", y, by_head) for y in self._dense(graph, x, [scaled, layer.key, layer.value], f"{name}.qkv")
         )
         query, value = (node("Transpose", y, perm=[0, 2, 1, 3]) for y in (query, value))
         scores = node("Add", node("MatMul", query, node("Transpose", key, perm=[0, 2, 3, 1])), bias)
         mixed = node("MatMul", node("Softmax", scores, axis=-1), value)
-        return node("Reshape", node("Transpose", mixed, perm=[0, 2, 1, 3]), graph.ints(0, 0, self._bert.width))
+        return node("Reshape", node("Transpose", mixed, perm=[0, 2, 1, 3]), graph.ints(-1, self._bert.width))
 
     def _gelu(self, x: str) -> str:
         """GELU (Hendrycks & Gimpel, 2016), exact: x (1 + erf(x / √2)) / 2."""

@@ -126,7 +126,7 @@ class _Int8:
         step, zero = constant("step", np.array(chosen.step)), constant("zero", np.array(chosen.zero))
         smoothed = x if behind_gelu else graph.node("Mul", x, constant("smooth", 1 / chosen.smooth))
         levels = graph.node("QuantizeLinear", smoothed, step, zero)
-        aside = graph.node("Gather", x, constant("outliers", outliers), axis=2) if behind_gelu else ""
+        aside = graph.node("Gather", x, constant("outliers", outliers), axis=1) if behind_gelu else ""
         outputs = []
         for i, columns in enumerate(_columns(layers)):
             out = graph.node(
