@@ -143,6 +143,17 @@ class Settings(BaseSettings):
     fetch_wait_ms: int = Field(20, ge=1, le=5_000, description="how long the broker may hold a fetch back to fill it")
     fetch_max_records: int = Field(2_000, ge=1, description="records in a micro-batch at most")
     session_timeout_s: float = Field(10.0, ge=3.0, description="a worker silent for so long loses its partitions")
+    instance: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9._-]{1,80}$",
+        description="this worker's name, which no other has: a restart within the session timeout moves no partitions",
+    )
+    probe_port: int | None = Field(
+        None, ge=0, le=65_535, description="serve /livez /readyz /metrics on 127.0.0.1 there"
+    )
+    stall_timeout_s: float = Field(
+        300.0, ge=10.0, description="a worker that consumes nothing for so long while the log grows ends itself"
+    )
     rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING, ERROR")
 

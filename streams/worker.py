@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -23,13 +24,17 @@ from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
 from streams.edge import limits_of
 from streams.engine import app as engine
-from streams.engine.app import EngineApp, build_app
+from streams.engine.app import EngineApp
+from streams.engine.effects import Handler
 from streams.errors import UpwellError
+from streams.health import Health
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
 from streams.snapshots import IndexKeeper
-from streams.topics import topics
+from streams.topics import Topic, Topics, topics
+from streams.watchdog import guard_loop, watch
+from streams.web.probes import probes
 
 TELL_S = 2.0
 SAVE_S = 300.0
@@ -49,10 +54,17 @@ class WorkerError(UpwellError):
     """A part of the worker ended by itself, and the worker with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The Kafka to work with."""
+
+    bootstrap: str
+    kafka: KafkaSettings
+
+
 async def run(
     settings: Settings,
-    kafka: KafkaSettings,
-    bootstrap: str,
+    cluster: Cluster,
     roles: Collection[Role],
     load_encoder: Callable[[], Encoder],
     on_ready: Callable[[], None] = lambda: None,
@@ -61,88 +73,124 @@ async def run(
 
     Args:
         settings: of the worker.
-        kafka: how to talk to the cluster.
-        bootstrap: host:port of the cluster.
+        cluster: the Kafka to work with.
         roles: which, at least one.
         load_encoder: called for the role `encoder`.
         on_ready: called when everything runs.
 
     Raises:
+        ConfigError: a setting is wrong, or the port of the probes is taken.
         ContractError: the live topics are not what the contract says.
-        WorkerError: a part ended by itself.
+        WorkerError, StalledError: a part ended by itself, or does nothing.
     """
+    signalled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled.set)
+    work = asyncio.create_task(_work(settings, cluster, roles, load_encoder, on_ready))
+    stopping = asyncio.create_task(signalled.wait())
+    await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not work.done():
+        _log.info("stopping")
+        work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+async def _work(
+    settings: Settings,
+    cluster: Cluster,
+    roles: Collection[Role],
+    load_encoder: Callable[[], Encoder],
+    on_ready: Callable[[], None],
+) -> None:
     contract = topics(settings.shop, settings.partitions)
-    await require_topics(bootstrap, kafka, contract)
+    await require_topics(cluster.bootstrap, cluster.kafka, contract)
+    limits = limits_of(settings)
     async with contextlib.AsyncExitStack() as stack:
-        parts: list[asyncio.Task[Any]] = [_task("signal", _signalled())]
-        limits = limits_of(settings)
+        parts = _Parts(settings, cluster, stack)
+        if settings.probe_port is not None:
+            await stack.enter_async_context(probes(parts.health, settings.probe_port))
         if Role.ENCODER in roles:
             encoder = EncoderHandler(await asyncio.to_thread(load_encoder), limits)
-            role = engine.Role("encoder", contract.catalogue, (contract.embeddings,), contract.dlq, encoder)
-            parts.append(await _started(stack, build_app(role, settings, kafka, bootstrap)))
+            await parts.consume("encoder", contract.catalogue, (contract.embeddings,), contract.dlq, encoder)
         if Role.PROFILES in roles:
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
             keeper = IndexKeeper(settings.data_dir / "index", indexes)
             replica = Replica(contract, keeper.make, limits)
-            replication = Replication(replica, contract, bootstrap, kafka, settings.fetch_wait_ms)
-            parts += await stack.enter_async_context(_replicated(replica, replication, keeper))
+            await parts.replicate(replica, contract, keeper)
             policy = Policy(name=settings.policy, size=settings.recommend)
             profiles = ProfilesHandler(contract, replica, policy, limits)
+            # In this order: see ProfilesHandler.
             tables = (contract.trending, contract.profiles)
-            role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles)
-            parts.append(await _started(stack, build_app(role, settings, kafka, bootstrap)))
+            await parts.consume("profiles", contract.events, tables, contract.dlq, profiles)
+        parts.health.starting = None
         on_ready()
-        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-        for part in done:
-            part.result()
-            _log.info("stopping", because=part.get_name())
+        await parts.first_to_end()
 
 
-def _task(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(work, name=name)
+class _Parts:
+    """What a worker runs. Each part is stopped with the stack; none of them should end before."""
 
+    def __init__(self, settings: Settings, cluster: Cluster, stack: contextlib.AsyncExitStack) -> None:
+        self.health = Health()
+        self._settings = settings
+        self._cluster = cluster
+        self._stack = stack
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._run("loop", guard_loop())
 
-async def _signalled() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    async def consume(self, name: str, source: Topic, tables: tuple[Topic, ...], dlq: Topic, handler: Handler) -> None:
+        """Start a role."""
+        role = engine.Role(name, source, tables, dlq, handler)
+        app = engine.build_app(
+            role, self._settings, self._cluster.kafka, self._cluster.bootstrap, instance_id=self._settings.instance
+        )
+        self._stack.push_async_callback(app.stop)  # also where starting is interrupted
+        await app.start()
+        self.health.parts.append(app.stats)
+        self._run(name, _ended(app))
+        patience = self._settings.stall_timeout_s
+        self._run(f"{name} watchdog", watch(app, self._cluster.bootstrap, self._cluster.kafka, patience))
+        _log.info("role runs", role=name)
 
-
-async def _started(stack: contextlib.AsyncExitStack, app: EngineApp) -> asyncio.Task[None]:
-    """Start an app, to be stopped with the stack. The task ends when the app does, and fails if it crashed."""
-
-    async def ended() -> None:
-        await app.wait_until_stopped()
-        raise WorkerError(f"the {app.stats.role} role ended: {app.crash_reason!r}") from app.crash_reason
-
-    await app.start()
-    stack.push_async_callback(app.stop)
-    _log.info("role runs", role=app.stats.role)
-    watch = _task(app.stats.role, ended())
-    stack.callback(watch.cancel)
-    return watch
-
-
-@contextlib.asynccontextmanager
-async def _replicated(
-    replica: Replica, replication: Replication, keeper: IndexKeeper
-) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Fill the replica, then keep it current, and its index on disk, in the tasks that are handed out."""
-    try:
+    async def replicate(self, replica: Replica, contract: Topics, keeper: IndexKeeper) -> None:
+        """Fill the replica, then keep it current, and its index on disk."""
+        replication = Replication(
+            replica, contract, self._cluster.bootstrap, self._cluster.kafka, self._settings.fetch_wait_ms
+        )
+        self._stack.push_async_callback(replication.stop)
         await keeper.restore(replica)
         await replication.load(_Teller())
         _log.info("replica is loaded", items=len(replica.facts), searchable=replica.searchable)
-        tasks = [_task("replica", replication.follow()), _task("saving", keeper.save_every(SAVE_S, replica))]
-        yield tasks
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await keeper.save(replica)
-    finally:
-        await replication.stop()
+        self._stack.push_async_callback(keeper.save, replica)
+        self._run("replica", replication.follow())
+        self._run("saving", keeper.save_every(SAVE_S, replica))
+
+    async def first_to_end(self) -> None:
+        """Wait for a part that ends; raises what it ended with."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        self._stack.push_async_callback(_cancelled, task)
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for it; how it ends does not matter any more."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _ended(app: EngineApp) -> None:
+    """Wait for an app that should not end by itself."""
+    await app.wait_until_stopped()
+    raise WorkerError(f"the {app.stats.role} role ended: {app.crash_reason!r}") from app.crash_reason
 
 
 class _Teller:

@@ -8,7 +8,7 @@ import uvloop
 
 from encoders.base import Encoder
 from streams import broker, logs, settings
-from streams.worker import Role, run
+from streams.worker import Cluster, Role, run
 
 ALL = [role.value for role in Role]
 
@@ -38,7 +38,7 @@ def worker(roles: str, require_gpu: bool) -> None:
     wanted = _roles(roles.split(","))
     configured, kafka = settings.load()
     logs.configure(configured.log_level)
-    bootstrap = broker.connect(configured, kafka).bootstrap
+    cluster = Cluster(broker.connect(configured, kafka).bootstrap, kafka)
 
     def load() -> Encoder:
         from encoders.models import load_encoder
@@ -47,7 +47,7 @@ def worker(roles: str, require_gpu: bool) -> None:
         return load_encoder(configured.model, configured.cache_dir, template=TEMPLATE, require_gpu=require_gpu)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(configured, kafka, bootstrap, wanted, load, lambda: click.echo("Worker runs.", err=True)))
+        runner.run(run(configured, cluster, wanted, load, lambda: click.echo("Worker runs.", err=True)))
 
 
 def _roles(names: Sequence[str]) -> set[Role]:

@@ -53,7 +53,8 @@ class EngineApp(faust.App):
     def __init__(self, role: Role, fetch_wait_ms: int, publisher: Publisher, **options: Any) -> None:
         self.stats = Stats(role.name)
         self.fetch_wait_ms = fetch_wait_ms
-        self.batch_topics = frozenset((role.source.name,))
+        self.source = role.source.name
+        self.batch_topics = frozenset((self.source,))
         self.committer: Committer
         self._publisher = publisher
         self._idle = asyncio.Event()
@@ -72,6 +73,10 @@ class EngineApp(faust.App):
             )
         finally:
             self._idle.set()
+
+    def positions(self) -> dict[int, int]:
+        """Partitions of the source that are assigned here → offset of the next record to read."""
+        return self.consumer.positions()  # type: ignore[no-any-return]
 
     async def on_stop(self) -> None:
         """Finish the batch at hand, take no other."""

@@ -164,6 +164,12 @@ class MicroBatchConsumer(driver.Consumer):
             handing.cancel()
             stopping.cancel()
 
+    def positions(self) -> dict[int, int]:
+        """Source partitions that are assigned here → offset of the next record to read."""
+        return {
+            tp.partition: self._read_offset[tp] or 0 for tp in self.assignment() if tp.topic in self.app.batch_topics
+        }
+
     # Acknowledging
 
     def _new_offset(self, tp: TP) -> int | None:

@@ -1,6 +1,7 @@
 """A shop on a real broker: a worker as a child process, a producer, and a reader of what comes out."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -20,23 +21,29 @@ PATIENCE_S = 60.0
 
 
 @asynccontextmanager
-async def worker(settings: Settings, bootstrap: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`upwell worker` with the hashing encoder, stopped by SIGTERM at the end and expected to leave in good order."""
+async def worker(
+    settings: Settings, bootstrap: str, *, until: str = "Worker runs.", **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`upwell worker` with the hashing encoder, stopped by SIGTERM at the end and expected to leave in good order.
+
+    It is handed out when a line of its log says `until`.
+    """
     environment = {
         **os.environ,
+        **environment,
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "UPWELL_SHOP": settings.shop,
         "UPWELL_PARTITIONS": str(settings.partitions),
         "UPWELL_DATA_DIR": str(settings.data_dir),
         "UPWELL_MODEL": "hashing",
     }
-    command = [sys.executable, "-c", "from streams.cli import main; main()", "worker", *options]
+    command = [sys.executable, "-c", "from streams.cli import main; main()", "worker"]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     said = []
     while line := await asyncio.wait_for(process.stderr.readline(), PATIENCE_S):
         said.append(line.decode())
-        if line.startswith(b"Worker runs."):
+        if until in said[-1]:
             break
     else:
         raise AssertionError("the worker ended while it started:\n" + "".join(said))
@@ -44,7 +51,8 @@ async def worker(settings: Settings, bootstrap: str, *options: str) -> AsyncIter
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
         rest = await asyncio.wait_for(draining, PATIENCE_S)
         assert await process.wait() == 0, "".join(said) + rest.decode()
 

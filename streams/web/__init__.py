@@ -1,0 +1,1 @@
+"""HTTP, on aiohttp. Everything here listens on the loopback interface alone."""

@@ -1,0 +1,93 @@
+"""`/livez`, `/readyz` and `/metrics` of a worker, on 127.0.0.1 alone."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streams.errors import ConfigError
+from streams.health import Health
+
+HOST = "127.0.0.1"
+
+COUNTERS = {
+    "batches": "Micro-batches committed",
+    "records": "Source records committed",
+    "rows": "Table rows written",
+    "outputs": "Records published",
+    "recovered": "Rows read from changelogs",
+    "ignored_old_rows": "Changelog rows older than what was there",
+    "abandoned": "Batches given up because their partition was revoked",
+    "retries": "Steps tried again because of the broker or the disk",
+    "busy_seconds": "Seconds spent on batches",
+}
+"""Counters of `streams.engine.stats.Stats` and what they count."""
+
+
+class StatsCollector(Collector):
+    """The engine's numbers as Prometheus metrics, read when they are asked for."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, by role."""
+        for name, about in COUNTERS.items():
+            family = CounterMetricFamily(f"upwell_{name}", about, labels=["role"])
+            for stats in self._health.parts:
+                family.add_metric([stats.role], getattr(stats, name))
+            yield family
+        rejected = CounterMetricFamily("upwell_rejected", "Records sent to the dead letters", labels=["role", "reason"])
+        healthy = GaugeMetricFamily("upwell_healthy", "1 while nothing keeps the role from working", labels=["role"])
+        for stats in self._health.parts:
+            healthy.add_metric([stats.role], float(stats.healthy))
+            for reason, count in stats.rejected.items():
+                rejected.add_metric([stats.role, reason.value], count)
+        yield rejected
+        yield healthy
+
+
+def application(health: Health) -> web.Application:
+    """The three routes."""
+    registry = CollectorRegistry()
+    registry.register(StatsCollector(health))
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def readyz(_: web.Request) -> web.Response:
+        troubles = health.troubles()
+        return web.json_response({"ready": not troubles, "troubles": troubles}, status=503 if troubles else 200)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return app
+
+
+@contextlib.asynccontextmanager
+async def probes(health: Health, port: int) -> AsyncIterator[int]:
+    """Serve the probes; hands out the port (a free one for 0).
+
+    Raises:
+        ConfigError: the port is taken.
+    """
+    runner = web.AppRunner(application(health), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, HOST, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} on {HOST} cannot be used for the probes ({error.strerror}): choose another with "
+                "UPWELL_PROBE_PORT, or leave it unset"
+            ) from None
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
