@@ -12,7 +12,7 @@ compare with, so a row that a zombie wrote behind it lives until the key is writ
 """
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from streams.engine.effects import Record
 
@@ -48,7 +48,7 @@ def tombstone_headers(source_offset: int) -> tuple[tuple[str, bytes], ...]:
 
 
 def newest(
-    records: Iterable[Record], stored: Callable[[Sequence[bytes]], Sequence[bytes | None]]
+    records: Sequence[Record], stored: Callable[[Sequence[bytes]], Sequence[bytes | None]]
 ) -> tuple[dict[bytes, bytes | None], int]:
     """What changelog records leave behind: the rows to write, and how many records were passed over.
 
@@ -65,14 +65,14 @@ def newest(
     keys = list({key for key, _, _ in changes})
     there = {key: _NOTHING if row is None else source_offset(row) for key, row in zip(keys, stored(keys), strict=True)}
     rows: dict[bytes, bytes | None] = {}
-    older = 0
+    passed_over = len(records) - len(changes)
     for key, value, order in changes:
         if order < there[key]:
-            older += 1
+            passed_over += 1
         else:
             rows[key] = value
             there[key] = _NOTHING if order == _ALWAYS else order
-    return rows, older
+    return rows, passed_over
 
 
 def _order(record: Record) -> int | None:

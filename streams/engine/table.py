@@ -140,7 +140,7 @@ class BulkTable(faust.Table[Any, Any]):
         self.partition(partition).write(rows, changelog_offset)
 
     def recover(self, partition: int, records: Sequence[Record]) -> int:
-        """Apply changelog records, in order, rows that are older than what is here left out.
+        """Apply changelog records, in order, those left out that are older than what is here or no rows.
 
         Returns:
             How many were left out.
