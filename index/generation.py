@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from index.base import Vectors
-from index.graph import Graph, HnswParams
+from index.graph import BREADTH, Graph, HnswParams
 from index.labels import GraphLabels, Labels
 from index.projection import Projection
 from index.rows import Rows, Slots
@@ -60,20 +60,24 @@ class Generation:
             vectors = self.projection.apply(vectors)
         return Portion(self.graph, vectors, self.labels.assign(slots))
 
-    def nearest(self, queries: Vectors, k: int) -> tuple[Slots, Cosines]:
+    def nearest(self, queries: Vectors, k: int, breadth: float = BREADTH) -> tuple[Slots, Cosines]:
         """Slots and cosines of about the nearest rows that have a label: (b, k) each, k ≤ `labels.live`.
 
         What a query lacks of the k is slot −1, at the end of its row. With a projection the cosines are those of the
         projected vectors, good for choosing candidates only.
+
+        Args:
+            queries: float32 (b, dim), unit length.
+            k: 1 ≤ k ≤ `labels.live`.
+            breadth: see `Graph.nearest`; 1.0 is enough for whoever wants less than k of them.
 
         Raises:
             ShortAnswerError: the graph could not reach as many nodes as it was asked for.
         """
         dead = self.labels.dead
         fetched = min(self.labels.given, k + int(_MARGIN * k * dead / self.labels.live)) if dead else k
-        if self.projection is None:
-            labels, cosines = self.graph.nearest(queries, fetched)
-        else:  # the caller asks for more than it wants, which is breadth enough
-            labels, cosines = self.graph.nearest(self.projection.apply(queries), fetched, breadth=1.0)
+        if self.projection is not None:
+            queries = self.projection.apply(queries)
+        labels, cosines = self.graph.nearest(queries, fetched, breadth)
         slots = self.labels.slots(labels)
         return first_passing(slots, cosines, slots >= 0, k) if dead else (slots, cosines)

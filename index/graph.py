@@ -14,7 +14,7 @@ import numpy.typing as npt
 from index.base import Vectors
 from index.labels import GraphLabels
 
-_BREADTH = 1.3
+BREADTH = 1.3  # candidates kept for each neighbour wanted
 _RETRY_EF = 4
 
 
@@ -86,7 +86,7 @@ class Graph:
         self._index.add_items(vectors, labels, num_threads=self._params.threads)
 
     def nearest(
-        self, queries: Vectors, k: int, breadth: float = _BREADTH
+        self, queries: Vectors, k: int, breadth: float = BREADTH
     ) -> tuple[GraphLabels, npt.NDArray[np.float32]]:
         """About the `k` nearest labels of each query, best first, with their cosines, (b, k) each.
 

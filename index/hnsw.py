@@ -10,7 +10,7 @@ from index.base import Vectors
 from index.crossover import FLOAT32, INT8, Crossover
 from index.filtered import Allowed
 from index.generation import Generation, Portion
-from index.graph import HnswParams, ShortAnswerError
+from index.graph import BREADTH, HnswParams, ShortAnswerError
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
 from index.projection import Projection
 from index.quantized import Int8Scanner, scanner
@@ -161,7 +161,7 @@ class HnswIndex:
         k = min(checked_k(k), len(self) if allowed is None else len(allowed))
         if k == 0 or not len(unit):
             return [[] for _ in unit], [np.empty(0, np.float32) for _ in unit]
-        slots, cosines = self._nearest(unit, k) if allowed is None else allowed.search(unit, k, self._nearest)
+        slots, cosines = self._nearest(unit, k) if allowed is None else allowed.search(unit, k, self._more)
         return self._rows.ids[slots].tolist(), list(cosines)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
@@ -276,13 +276,17 @@ class HnswIndex:
             self._overlay = (slots, self._rows.gather(slots))
         return self._overlay
 
-    def _nearest(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
+    def _more(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
+        """The `k` nearest, for whoever will pass over some of them."""
+        return self._nearest(unit, k, breadth=1.0)
+
+    def _nearest(self, unit: Vectors, k: int, breadth: float = BREADTH) -> tuple[Slots, Cosines]:
         n, live, burden = len(self._rows), self._serving.labels.live, self._serving.burden
         crowded = _CROWDED * max(k * burden, n - live) > n
         if crowded or n <= self._crossover.rows(len(unit)):
             return self._scanner.scan(unit, k)
         try:
-            slots, cosines = self._from_graph(unit, min(k, live))
+            slots, cosines = self._from_graph(unit, min(k, live), breadth)
         except ShortAnswerError:
             return self._scanner.scan(unit, k)  # a graph of few links can fall apart
         short = np.flatnonzero(slots[:, -1] < 0)
@@ -295,10 +299,11 @@ class HnswIndex:
         self._lost += len(unit) * (burden - 1.0) + len(short) * n / _ROWS_A_SEARCH
         return slots, cosines
 
-    def _from_graph(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
+    def _from_graph(self, unit: Vectors, k: int, breadth: float) -> tuple[Slots, Cosines]:
         if self._serving.projection is None:
-            return self._serving.nearest(unit, k)
-        candidates, _ = self._serving.nearest(unit, min(int(_OVERFETCH * k), self._serving.labels.live))
+            return self._serving.nearest(unit, k, breadth)
+        fetched = min(int(_OVERFETCH * k), self._serving.labels.live)
+        candidates, _ = self._serving.nearest(unit, fetched, breadth=1.0)
         return rescore(self._rows.vectors, unit, candidates, k)
 
 

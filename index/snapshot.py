@@ -15,6 +15,7 @@ hnswlib reads a damaged file without complaint and may crash later; digests are 
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,22 +133,28 @@ def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
 
 
 def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex:
-    body = reader.body
-    ids = json.loads(reader.read("ids.json"))
-    rows = Rows.restored(ids, body["dim"], body["dtype"], lambda array: reader.read_into("rows.bin", _bytes_of(array)))
-    if body["kind"] == "exact":
-        return ExactIndex.restored(rows)
-    params = HnswParams(**body["params"])
+    if reader.body["kind"] == "exact":
+        return ExactIndex.restored(_read_rows(reader))
+    with ThreadPoolExecutor(1) as beside:  # a digest takes as long as all the rest
+        verified = beside.submit(reader.verified, "graph.bin")
+        rows = _read_rows(reader)
+        file = verified.result()
+    body, params = reader.body, HnswParams(**reader.body["params"])
     projection = None
     if (described := body["projection"]) is not None:
-        matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(body["dim"], described["width"])
+        matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(rows.dim, described["width"])
         projection = Projection(matrix, described["share"])
-    graph = Graph(projection.width if projection else body["dim"], params, file=reader.verified("graph.bin"))
+    graph = Graph(projection.width if projection else rows.dim, params, file=file)
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
     codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
     attributes = Attributes.restored(body["attributes"], codes)
-    generation = Generation(graph, labels, projection)
-    return HnswIndex.restored(rows, generation, params, crossover, attributes)
+    return HnswIndex.restored(rows, Generation(graph, labels, projection), params, crossover, attributes)
+
+
+def _read_rows(reader: Reader) -> Rows:
+    ids = json.loads(reader.read("ids.json"))
+    dim, dtype = reader.body["dim"], reader.body["dtype"]
+    return Rows.restored(ids, dim, dtype, lambda vectors: reader.read_into("rows.bin", _bytes_of(vectors)))
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
