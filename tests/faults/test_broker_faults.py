@@ -1,0 +1,33 @@
+"""A broker that dies under load and comes back: no worker of ours is restarted for it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import PrivateBroker
+from tests.faults.harness import Shop, Worker
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def own(private_broker: PrivateBroker, shop: str, tmp_path: Path) -> Shop:
+    """Topics of the counting role on a broker of this test's own."""
+    return await Shop(private_broker.bootstrap, shop, tmp_path).create()
+
+
+async def test_broker_restarted_under_load(
+    own: Shop, private_broker: PrivateBroker, started: Callable[[Worker], Worker]
+) -> None:
+    worker = started(own.worker("a"))
+    async with own.load():
+        await own.progress()
+        await asyncio.to_thread(private_broker.kill)
+        await asyncio.sleep(3.0)
+        await asyncio.to_thread(private_broker.start)
+        await own.progress()
+    await own.caught_up()
+    await worker.stop()
+    await own.assert_exact(worker)
