@@ -25,14 +25,13 @@ from streams.core.policy import Policy
 from streams.edge import limits_of
 from streams.engine import app as engine
 from streams.engine.app import EngineApp
-from streams.engine.effects import Handler
 from streams.errors import UpwellError
 from streams.health import Health
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
 from streams.snapshots import IndexKeeper
-from streams.topics import Topic, Topics, topics
+from streams.topics import Topics, topics
 from streams.watchdog import guard_loop, watch
 from streams.web.probes import probes
 
@@ -114,7 +113,16 @@ async def _work(
             await stack.enter_async_context(probes(parts.health, settings.probe_port))
         if Role.ENCODER in roles:
             encoder = EncoderHandler(await asyncio.to_thread(load_encoder), limits)
-            await parts.consume("encoder", contract.catalogue, (contract.embeddings,), contract.dlq, encoder)
+            await parts.consume(
+                engine.Role(
+                    "encoder",
+                    contract.catalogue,
+                    (contract.embeddings,),
+                    contract.dlq,
+                    encoder,
+                    settings.encode_batch,
+                )
+            )
         if Role.PROFILES in roles:
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
@@ -123,9 +131,8 @@ async def _work(
             await parts.replicate(replica, contract, keeper)
             policy = Policy(name=settings.policy, size=settings.recommend)
             profiles = ProfilesHandler(contract, replica, policy, limits)
-            # In this order: see ProfilesHandler.
             tables = (contract.trending, contract.profiles)
-            await parts.consume("profiles", contract.events, tables, contract.dlq, profiles)
+            await parts.consume(engine.Role("profiles", contract.events, tables, contract.dlq, profiles))
         parts.health.starting = None
         on_ready()
         await parts.first_to_end()
@@ -142,19 +149,18 @@ class _Parts:
         self._tasks: list[asyncio.Task[Any]] = []
         self._run("loop", guard_loop())
 
-    async def consume(self, name: str, source: Topic, tables: tuple[Topic, ...], dlq: Topic, handler: Handler) -> None:
+    async def consume(self, role: engine.Role) -> None:
         """Start a role."""
-        role = engine.Role(name, source, tables, dlq, handler)
         app = engine.build_app(
             role, self._settings, self._cluster.kafka, self._cluster.bootstrap, instance_id=self._settings.instance
         )
         self._stack.push_async_callback(app.stop)  # also where starting is interrupted
         await app.start()
         self.health.parts.append(app.stats)
-        self._run(name, _ended(app))
+        self._run(role.name, _ended(app))
         patience = self._settings.stall_timeout_s
-        self._run(f"{name} watchdog", watch(app, self._cluster.bootstrap, self._cluster.kafka, patience))
-        _log.info("role runs", role=name)
+        self._run(f"{role.name} watchdog", watch(app, self._cluster.bootstrap, self._cluster.kafka, patience))
+        _log.info("role runs", role=role.name)
 
     async def replicate(self, replica: Replica, contract: Topics, keeper: IndexKeeper) -> None:
         """Fill the replica, then keep it current, and its index on disk."""

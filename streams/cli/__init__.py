@@ -67,7 +67,7 @@ def _exit_code(error: Exception) -> int | None:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="upwell", message="%(prog)s %(version)s")
 def main() -> None:
-    r"""Recommendations as a Kafka topic.
+    """Recommendations as a Kafka topic.
 
     \b
     Try it:        upwell demo

@@ -21,7 +21,7 @@ _data_dir = click.option(
 
 @click.group()
 def broker() -> None:
-    r"""Run a Kafka broker on this machine.
+    """Run a Kafka broker on this machine.
 
     Apache Kafka where Java 17 and Maven are there (fetched once, 43 MB), else the small noida-db. Other commands
     find it by themselves, as long as KAFKA_BOOTSTRAP_SERVERS is not set.

@@ -13,7 +13,7 @@ _folder = click.argument("folder", type=click.Path(file_okay=False, path_type=Pa
 
 @click.group()
 def contract() -> None:
-    r"""The contract of the topics, as AsyncAPI 3.0 and JSON Schema.
+    """The contract of the topics, as AsyncAPI 3.0 and JSON Schema.
 
     Topic names and partitions are those of UPWELL_SHOP and UPWELL_PARTITIONS.
 

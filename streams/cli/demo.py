@@ -91,7 +91,7 @@ def demo(ctx: click.Context, /, **options: Any) -> None:
       targets                          distinct items of all baskets whose
                                        household had a recommendation before
       broker, model, shop, households, seconds, unanswered, interrupted
-    """  # noqa: D301 (a raw docstring would show the \b that tells click to keep the lines)
+    """
     asked = Asked(**options)
     plan = asked.plan()
     configured, kafka = settings.load()

@@ -42,7 +42,7 @@ def model() -> None:
       upwell model list --json
       upwell model verify
       upwell model bench
-    """  # noqa: D301 -- click wants the control character
+    """
 
 
 @model.command()
@@ -60,7 +60,7 @@ def build(name: str, texts: Path | None, as_json: bool) -> None:
       upwell model build multilingual-e5-small
       upwell model build all-MiniLM-L6-v2@int8 --texts catalogue.jsonl
       upwell model build ./my-bert@fp16
-    """  # noqa: D301
+    """
     configured, _ = settings.load()
     with _progress() as report:
         path = build_model(name, configured.cache_dir, report, texts=_read_texts(texts))
@@ -80,7 +80,7 @@ def prune(name: str, layers: str, new_name: str | None, texts: Path | None, as_j
     Examples:
       upwell model prune --layers 0,1,2,3,5
       upwell model prune all-MiniLM-L6-v2@int8 --layers 0,2,4 --as tiny --texts catalogue.jsonl
-    """  # noqa: D301
+    """
     try:
         kept = [int(layer) for layer in layers.split(",")]
     except ValueError:
@@ -116,7 +116,7 @@ def verify_(name: str | None, as_json: bool) -> None:
     Examples:
       upwell model verify
       upwell model verify all-MiniLM-L6-v2@int8
-    """  # noqa: D301
+    """
     _show([_row(path, verify(path)[0]) for path in _built(name)], as_json=as_json)
     if not as_json:
         click.echo("Every digest is right.")
@@ -136,7 +136,7 @@ def bench(name: str | None, texts: Path | None, seconds: float, as_json: bool) -
     Examples:
       upwell model bench
       upwell model bench all-MiniLM-L6-v2@int8 --texts catalogue.jsonl --json
-    """  # noqa: D301
+    """
     from encoders.gates import PROBES
     from encoders.speed import measure
 

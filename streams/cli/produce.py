@@ -58,7 +58,7 @@ class Summary:
 def produce(
     ctx: click.Context, paths: Sequence[str], kind: str | None, strict: bool, rate: float | None, as_json: bool
 ) -> None:
-    r"""Send events and catalogue items from JSON Lines files ("-" is standard input).
+    """Send events and catalogue items from JSON Lines files ("-" is standard input).
 
     A line with `type` and `time` is an event, one with `title` a catalogue item, and {"id": "...", "deleted": true}
     deletes an item. Every line is checked as a worker does it; bad ones are reported as FILE:LINE and left out, and

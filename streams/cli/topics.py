@@ -18,7 +18,7 @@ _DAY_MS = 86_400_000
 
 @click.group()
 def topics() -> None:
-    r"""Create the topics, list them, compare them with the contract.
+    """Create the topics, list them, compare them with the contract.
 
     Names start with UPWELL_SHOP (default: shop); UPWELL_PARTITIONS and UPWELL_REPLICATION say how they are created.
 

@@ -1,5 +1,11 @@
 """`upwell worker`: turn events into recommendations, until stopped."""
 
+# Numerical libraries read this when they are imported. The index scans a few thousand rows at a time from one thread;
+# on a busy machine threads that wait for each other make that many times slower.
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import asyncio
 from collections.abc import Sequence
 
@@ -23,7 +29,7 @@ ALL = [role.value for role in Role]
 )
 @click.option("--require-gpu", is_flag=True, help="Fail unless the encoder runs on a GPU.")
 def worker(roles: str, require_gpu: bool) -> None:
-    r"""Turn events into recommendations, until SIGTERM or Ctrl-C.
+    """Turn events into recommendations, until SIGTERM or Ctrl-C.
 
     The topics must exist (`upwell topics create`) and the encoder must be built (`upwell model build`). State lives
     in RocksDB under UPWELL_DATA_DIR; if that directory is lost, it is rebuilt from the topics. Start as many workers

@@ -38,13 +38,17 @@ _REBALANCE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What an app does: read `source`, keep `tables` (by their changelog topics), refuse to `dlq`."""
+    """What an app does: read `source`, keep `tables` (by their changelog topics), refuse to `dlq`.
+
+    A batch has at most `max_records`; None for as many as the settings allow.
+    """
 
     name: str
     source: Topic
     tables: tuple[Topic, ...]
     dlq: Topic
     handler: Handler
+    max_records: int | None = None
 
 
 class EngineApp(faust.App):
@@ -200,7 +204,7 @@ def _faust_settings(role: Role, settings: Settings, kafka: KafkaSettings, instan
         "broker_commit_interval": _COMMIT_S,
         "broker_credentials": _credentials(kafka),
         "broker_heartbeat_interval": min(3.0, session / 4),
-        "broker_max_poll_records": settings.fetch_max_records,
+        "broker_max_poll_records": role.max_records or settings.fetch_max_records,
         "broker_rebalance_timeout": max(_REBALANCE_S, session),
         "broker_request_timeout": max(40.0, session),
         "broker_session_timeout": session,
