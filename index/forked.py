@@ -86,6 +86,9 @@ def _save_and_exit(index: ExactIndex | HnswIndex, directory: Path, meta: Snapsho
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        # Sockets and files of the parent: should it die and start again, its ports must be free.
+        os.closerange(3, pipe)
+        os.closerange(pipe + 1, os.sysconf("SC_OPEN_MAX"))
         result = {"path": str(save(index, directory, meta))}
     except BaseException as error:  # nothing may get back into the parent's code
         result = {"error": f"{type(error).__name__}: {error}"}

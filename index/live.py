@@ -27,9 +27,9 @@ from index.snapshot import SnapshotMeta
 Found = tuple[list[list[str]], list[npt.NDArray[np.float32]]]
 """Ids of each query, best first, and their cosines."""
 
-_ABSORBED_AT_ONCE = 16  # rows; some ten milliseconds
-_UPKEEP_S = 0.01  # how long queries may wait for upkeep at least …
-_UPKEEP_SHARE = 0.5  # … and as a share of the time just spent on serving
+_ABSORBED_AT_ONCE = 16  # rows; some milliseconds
+_UPKEEP_S = 0.01  # between two looks at what is waiting
+_UPKEEP_SHARE = 0.5  # of the time just spent on serving goes to upkeep even if more is waiting
 
 
 class LiveIndexClosedError(RuntimeError):
@@ -248,7 +248,7 @@ class LiveIndex:
                 started = time.monotonic()
                 self._serve(requests)
                 self._rebuilder.advance()
-                self._absorb(max(_UPKEEP_S, _UPKEEP_SHARE * (time.monotonic() - started)))
+                self._absorb(time.monotonic() - started)
         except Exception as error:  # handed to whoever waits, below
             self._failure = error
         finally:
@@ -287,10 +287,12 @@ class LiveIndex:
         ends = np.cumsum([len(one.queries) for one in batch]).tolist()
         return [(names[a:b], cosines[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
-    def _absorb(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self._index.pending and time.monotonic() < deadline:
+    def _absorb(self, served: float) -> None:
+        """Bring rows into the graph: at least a few, and for long only while nobody waits."""
+        started, spent = time.monotonic(), 0.0
+        while self._index.pending and spent < (_UPKEEP_SHARE * served if not self._waiting.empty() else _UPKEEP_S):
             self._index.absorb(_ABSORBED_AT_ONCE)
+            spent = time.monotonic() - started
 
 
 def _outcome(call: Callable[[], Any]) -> Any:

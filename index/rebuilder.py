@@ -35,7 +35,7 @@ class Rebuilder:
         """Start a rebuild when one is due, hand on rows, swap the finished graph in. It does not block.
 
         Raises:
-            MemoryError: the second graph does not fit; the first goes on serving.
+            MemoryError: the second graph does not fit.
         """
         if not self.running:
             if not (self._requested or self._index.rebuild_due):
