@@ -68,11 +68,19 @@ def save_in_child(index: ExactIndex | HnswIndex, directory: Path, meta: Snapshot
     """Fork a child that saves `index` as it is now; it may change as soon as this returns.
 
     No other thread may be changing the index at this moment.
+
+    Raises:
+        SnapshotError: there is no memory or no process left for a child.
     """
     receiving, sending = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads: see above
-        pid = os.fork()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads: see above
+            pid = os.fork()
+    except OSError as error:
+        os.close(receiving)
+        os.close(sending)
+        raise SnapshotError(f"no process could be started to write a snapshot: {error}") from error
     if not pid:
         _save_and_exit(index, directory, meta, sending)
     os.close(sending)

@@ -138,7 +138,7 @@ class HnswIndex:
             self._catch_up()
 
     def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None:
-        """Replace all attributes of live ids; others are ignored. A later upsert of an id keeps them.
+        """Replace all attributes of live ids; others are ignored. An upsert of an id keeps them, a delete forgets them.
 
         Raises:
             IndexInputError: as many attribute records as there are not ids, or a value of another type.

@@ -1,6 +1,8 @@
 """The live index: many coroutines, one owner."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -234,3 +236,32 @@ async def test_one_writer_and_two_readers_never_see_a_short_or_wrong_answer(m: i
 
         _, *searches = await asyncio.gather(write(), read(), read())
     assert min(searches) > 0
+
+
+async def test_a_fork_that_fails_is_a_snapshot_that_fails(
+    live: LiveIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("index.forked.os.fork", fails)
+        with pytest.raises(SnapshotError, match="no process could be started"):
+            await live.snapshot(tmp_path, SnapshotMeta("m"))
+    await live.snapshot(tmp_path, SnapshotMeta("m"))
+
+
+async def test_a_child_that_dies_is_a_snapshot_that_fails(
+    live: LiveIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    await live.upsert(ids(3), vectors(3))
+    await live.snapshot(tmp_path, SnapshotMeta("whole"))
+    monkeypatch.setattr("index.forked.save", dies)
+    with pytest.raises(SnapshotError, match="the process that wrote a snapshot died"):
+        await live.snapshot(tmp_path, SnapshotMeta("m"))
+    loaded = load(tmp_path)
+    assert loaded is not None
+    assert loaded[1].model == "whole"
