@@ -16,6 +16,7 @@ from index.scan import Cosines, FloatScanner, Positions, Scanner, Scores, query_
 
 _HEADROOM = 1.25
 _OVERFETCH = 2
+_SIGMAS = 6.0
 _QUANTIZE_AT_ONCE = 4096
 
 
@@ -70,7 +71,7 @@ class Int8Scanner:
         self._codes[removal.hole] = self._codes[removal.source]
 
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
-        """See `Scanner.scan`: 2 k rows are proposed by their codes, k of them chosen by their vectors."""
+        """See `Scanner.scan`: up to 2 k rows are proposed by their codes, k of them chosen by their vectors."""
         n = len(self._rows)
         wanted = min(n, _OVERFETCH * k + 16)
         positions = np.empty((len(queries), k), dtype=np.int64)
@@ -82,7 +83,11 @@ class Int8Scanner:
             def score(start: int, stop: int, out: Scores, packed: Any = packed) -> None:
                 out[:] = np.asarray(self._kernel.dots_packed(self._codes[start:stop], packed))
 
-            candidates, _ = select(score, n, len(largest), wanted, np.int32)
+            candidates, scores = select(score, n, len(largest), wanted, np.int32)
+            # Rounding errs by a 12th of a squared step in each square; a row this far below the k-th is not among k.
+            steps = np.hypot(self._limit, largest) / 127.0
+            margin = _SIGMAS * steps / np.sqrt(12.0) / (self._limit * largest / 127.0**2)
+            candidates[scores < scores[:, k - 1, None] - margin] = -1
             positions[part], cosines[part] = rescore(self._rows.vectors, queries[part], candidates, k)
         return positions, cosines
 
