@@ -23,7 +23,7 @@ from streams.engine.store import StoreError
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 5.0
 
 T = TypeVar("T")
 

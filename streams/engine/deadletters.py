@@ -3,9 +3,12 @@
 Headers as `streams.records.DeadLetter` names them, after the record's own.
 """
 
-from streams.engine.effects import Output, Rejection
+from dataclasses import dataclass
+
+from streams.engine.effects import Output, Record, Rejection
 
 HEADER_PREFIX = "upwell."
+_NAMES = ("reason", "detail", "topic", "partition", "offset", "timestamp")
 _DETAIL_BYTES = 1024
 
 
@@ -20,5 +23,33 @@ def dead_letter(topic: str, rejection: Rejection) -> Output:
         "offset": str(record.offset),
         "timestamp": str(record.timestamp),
     }
-    headers = tuple((HEADER_PREFIX + name, text.encode()) for name, text in why.items())
+    headers = tuple((HEADER_PREFIX + name, why[name].encode()) for name in _NAMES)
     return Output(topic, record.key, record.value, headers=(*record.headers, *headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused record as it was, and why it was refused: what a dead letter says."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    reason: str
+    detail: str
+
+
+def refused(letter: Record) -> Refused | None:
+    """The inverse of `dead_letter`; None for a record that is no dead letter."""
+    own, why = letter.headers[: -len(_NAMES)], letter.headers[-len(_NAMES) :]
+    if tuple(name for name, _ in why) != tuple(HEADER_PREFIX + name for name in _NAMES):
+        return None
+    try:
+        reason, detail, topic, *numbers = (value.decode() for _, value in why)
+        partition, offset, timestamp = map(int, numbers)
+    except ValueError:  # UnicodeDecodeError is one
+        return None
+    return Refused(topic, partition, offset, timestamp, letter.key, letter.value, tuple(own), reason, detail)

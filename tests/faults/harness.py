@@ -88,9 +88,11 @@ class Shop:
         running = asyncio.create_task(run())
         try:
             yield
-        finally:
-            done.set()
-            assert await running > 0
+        except BaseException:
+            running.cancel()
+            raise
+        done.set()
+        assert await running > 0
 
     async def _produce_one(self, producer: AIOKafkaProducer, rng: random.Random, number: int, value: bytes) -> None:
         key = b"key-%03d" % rng.randrange(KEYS)

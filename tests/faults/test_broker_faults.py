@@ -24,9 +24,9 @@ async def test_broker_restarted_under_load(
     worker = started(own.worker("a"))
     async with own.load():
         await own.progress()
-        await asyncio.to_thread(private_broker.kill)
+        private_broker.kill()
         await asyncio.sleep(3.0)
-        await asyncio.to_thread(private_broker.start)
+        private_broker.start()
         await own.progress()
     await own.caught_up()
     await worker.stop()
