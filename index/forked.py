@@ -4,8 +4,8 @@ hnswlib holds the interpreter while it writes a graph, a second or two for 100,0
 another one. Memory is shared until the parent changes it (copy on write), as when Redis saves in the background.
 
 The child runs nothing but `snapshot.save` and ends without cleaning up what it inherited. Forking a process with
-threads is safe where the child needs no lock that another thread may hold; OpenBLAS also shuts its threads down for a
-fork, so no other thread should be inside a large product then: fork from the thread that runs the event loop.
+threads is safe where the child needs no lock that another thread may hold; OpenBLAS must have been calmed before, see
+`index.blas`.
 """
 
 import gc
@@ -67,7 +67,7 @@ class Child:
 def save_in_child(index: ExactIndex | HnswIndex, directory: Path, meta: SnapshotMeta) -> Child:
     """Fork a child that saves `index` as it is now; it may change as soon as this returns.
 
-    No other thread may be changing the index at this moment.
+    No other thread may be changing the index at this moment, or waiting for OpenBLAS's own threads (`index.blas`).
 
     Raises:
         SnapshotError: there is no memory or no process left for a child.

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from index.attributes import Filter, Values
 from index.base import Vectors
+from index.blas import use_one_thread
 from index.forked import save_in_child
 from index.hnsw import HnswIndex
 from index.inputs import checked_k, unit_rows
@@ -29,6 +30,7 @@ Found = tuple[list[list[str]], list[npt.NDArray[np.float32]]]
 
 _ABSORBED_AT_ONCE = 16  # rows; some milliseconds
 _UPKEEP_S = 0.01  # between two looks at what is waiting
+_LONGEST_PRODUCT_S = 0.25  # a product of matrices that is under way before the first fork is done by then
 _UPKEEP_SHARE = 0.5  # of the time just spent on serving goes to upkeep even if more is waiting
 
 
@@ -95,6 +97,7 @@ class LiveIndex:
         self._over = False
         self._failure: Exception | None = None
         self._saving = asyncio.Lock()
+        self._forks = False
         self._loop: asyncio.AbstractEventLoop
 
     async def __aenter__(self) -> Self:
@@ -191,6 +194,8 @@ class LiveIndex:
     async def snapshot(self, directory: Path, meta: SnapshotMeta) -> Path:
         """Save the index as it is now, in a child process; returns where.
 
+        The first one makes OpenBLAS, and so numpy, use one thread in this process from then on: see `index.blas`.
+
         Args:
             directory: where snapshots are kept; `index.snapshot.load` reads it.
             meta: to find again with it. Its offsets may lie behind what is saved, since applying a record twice does
@@ -200,6 +205,10 @@ class LiveIndex:
             SnapshotError: it could not be written.
         """
         async with self._saving:
+            if not self._forks:
+                self._forks = True
+                if use_one_thread():
+                    await asyncio.sleep(_LONGEST_PRODUCT_S)
             held, resume = self._future(), threading.Event()
 
             def hold() -> None:

@@ -188,6 +188,27 @@ async def test_a_snapshot_holds_one_moment_while_writes_go_on(live: LiveIndex, t
     assert sum(row == [one] for row, one in zip(found, ids(1000), strict=True)) >= 990
 
 
+async def test_snapshots_while_other_threads_multiply_matrices(live: LiveIndex, tmp_path: Path) -> None:
+    multiplying, products = True, 0
+    matrix = np.random.default_rng(0).random((400, 400), dtype=np.float32)
+
+    def multiply() -> None:
+        nonlocal products
+        while multiplying:
+            matrix @ matrix
+            products += 1
+
+    await live.upsert(ids(100), vectors(100))
+    async with asyncio.TaskGroup() as others:
+        for _ in range(2):
+            others.create_task(asyncio.to_thread(multiply))
+        for _ in range(10):
+            await live.snapshot(tmp_path, SnapshotMeta("m"))
+        multiplying = False
+    assert products > 0
+    assert len(published(tmp_path)) == 2
+
+
 async def test_a_snapshot_that_fails_says_why(live: LiveIndex, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SnapshotError, match="no snapshot could be written"):
