@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from streams.engine.deadletters import dead_letter
+from streams.engine.deadletters import dead_letter, without_content
 from streams.engine.effects import Batch, Effects, Handler, Output, Rejection, RejectReason, Row
 from streams.engine.publisher import PublishError, TooLargeError, TopicPartition
 from streams.engine.rows import tombstone_headers
@@ -158,9 +158,19 @@ class Committer:
         self._stats.rows += len(rows)
 
     async def _reject(self, rejections: Sequence[Rejection], current: Callable[[], bool]) -> None:
-        if rejections:
-            await self._send([dead_letter(self._dlq, rejection) for rejection in rejections], current)
-            self._stats.rejected.update(rejection.reason for rejection in rejections)
+        if not rejections:
+            return
+        letters = [dead_letter(self._dlq, rejection) for rejection in rejections]
+        try:
+            await self._send(letters, current)
+        except _HandlerError:
+            # A record that just fits its own topic may not fit this one, with the reasons added.
+            for letter in letters:
+                try:
+                    await self._send([letter], current)
+                except _HandlerError:
+                    await self._send([without_content(letter)], current)
+        self._stats.rejected.update(rejection.reason for rejection in rejections)
 
     async def _bury(self, batch: Batch, failure: "_HandlerError", current: Callable[[], bool]) -> None:
         (record,) = batch.records

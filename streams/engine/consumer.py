@@ -15,6 +15,7 @@ What is different from faust-streaming 0.15.3, and why:
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,6 +32,7 @@ from streams.engine.recovery import BulkRecovery
 
 _FETCH_S = 0.25
 _NOTHING_ASSIGNED_S = 0.05
+_LAST_COMMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class MicroBatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit what is done, then let go."""
         self._end_epoch()
-        await self.commit()
+        with contextlib.suppress(TimeoutError):  # what is not committed comes again
+            await asyncio.wait_for(self.commit(), _LAST_COMMIT_S)
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

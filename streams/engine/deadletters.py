@@ -3,11 +3,14 @@
 Headers as `streams.records.DeadLetter` names them, after the record's own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streams.engine.effects import Output, Record, Rejection
 
 HEADER_PREFIX = "upwell."
+LEFT_OUT = (HEADER_PREFIX + "left-out", b"key, value, headers: too large for this topic")
+"""A header of dead letters that do not carry their record."""
+
 _NAMES = ("reason", "detail", "topic", "partition", "offset", "timestamp")
 _DETAIL_BYTES = 1024
 
@@ -25,6 +28,11 @@ def dead_letter(topic: str, rejection: Rejection) -> Output:
     }
     headers = tuple((HEADER_PREFIX + name, why[name].encode()) for name in _NAMES)
     return Output(topic, record.key, record.value, headers=(*record.headers, *headers))
+
+
+def without_content(letter: Output) -> Output:
+    """A dead letter that its topic takes however large the record was: what is left says where the record is."""
+    return replace(letter, key=None, value=None, headers=(*letter.headers[-len(_NAMES) :], LEFT_OUT))
 
 
 @dataclass(frozen=True, slots=True)

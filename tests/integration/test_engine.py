@@ -105,6 +105,24 @@ async def test_two_members_of_one_group_share_the_partitions(counting: Shop) -> 
     await counting.assert_exact(counting.worker("a"), counting.worker("b"))
 
 
+async def test_a_store_is_closed_when_its_partition_goes(counting: Shop) -> None:
+    """Two members use one data directory, which RocksDB allows only to one at a time, partition by partition."""
+    first, second = app_of(counting), app_of(counting)
+    await counting.produce(1_000)
+    async with running(first):
+        await until(lambda: first.stats.records == 1_000)
+        async with running(second):
+            await until(lambda: not (first.rebalancing or second.rebalancing))
+            await counting.produce(1_000, seed=2)
+            await counting.caught_up()
+        await until(lambda: not first.rebalancing)
+        await counting.produce(1_000, seed=3)
+        await counting.caught_up()
+    assert second.stats.records > 0
+    assert first.stats.recovered + second.stats.recovered < 1_000  # the stores had nearly everything
+    await counting.assert_exact(counting.worker("a"))
+
+
 async def test_a_row_that_a_zombie_wrote_late_does_not_win(counting: Shop) -> None:
     await counting.produce(2_000)
     first = app_of(counting)

@@ -26,6 +26,7 @@ class Bench:
         self.troubles: list[Exception] = []
         self.seen_trouble: list[str | None] = []
         self.epoch_lasts = True
+        self.largest = 1_000_000
         self.changelog = "counts"
         self.stats = Stats("test")
         self.committer = Committer(handler, {"a": self, "b": self}, "dlq", self.publish, self.stats, self.pause)
@@ -36,6 +37,8 @@ class Bench:
     async def publish(self, records: Sequence[Output]) -> dict[TopicPartition, int]:
         if self.troubles:
             raise self.troubles.pop(0)
+        if any(len(record.value or b"") > self.largest for record in records):
+            raise TooLargeError("too large")
         self.published += records
         self.happened.append(f"publish {records[0].topic}")
         return {(record.topic, 3): 7 for record in records}
@@ -106,12 +109,32 @@ async def test_only_the_poisoned_record_is_lost_and_the_others_stay_in_order(
 
 @pytest.mark.parametrize("defect", [TooLargeError("too large"), TypeError("not bytes")])
 async def test_effects_that_kafka_can_never_take_are_the_handlers_fault(defect: Exception) -> None:
-    bench = Bench(everything)
+    async def handler(batch: Batch, read: Reader) -> Effects:
+        return Effects(rows={"a": [(b"k", b"row")]})
+
+    bench = Bench(handler)
     bench.troubles = [defect]
     assert await bench.commit(*records(1))
     (letter,) = bench.published
     assert dict(letter.headers)["upwell.reason"] == b"handler-error"
     assert bench.stats.healthy
+
+
+async def test_a_record_too_large_for_the_dead_letters_is_named_there() -> None:
+    async def handler(batch: Batch, read: Reader) -> Effects:
+        return Effects(rejections=[Rejection(record, RejectReason.INVALID, "why") for record in batch.records])
+
+    bench = Bench(handler)
+    bench.largest = 100
+    assert await bench.commit(*records(2), FakeRecord(b"k", bytes(101), 2, headers=[("own", b"1")]))
+    *whole, stripped = bench.published
+    assert [letter.value for letter in whole] == [b"v0", b"v1"]
+    assert (stripped.key, stripped.value) == (None, None)
+    headers = dict(stripped.headers)
+    assert headers["upwell.offset"] == b"2"
+    assert headers["upwell.reason"] == b"invalid"
+    assert "own" not in headers
+    assert bench.stats.rejected == {RejectReason.INVALID: 3}
 
 
 async def test_rows_for_an_unknown_table_are_the_handlers_fault() -> None:
