@@ -1,0 +1,299 @@
+"""The live index beside raw hnswlib, and beside usearch and faiss where they are installed.
+
+    python -m benchmarks.index [--vectors FILE.npy] [--items 20000] [--k 100]
+
+FILE.npy holds float32 (n, dim) sentence embeddings of real short texts; without it a mixture of clusters stands in for
+them, which is easier for every graph. Queries are shopper profiles: decayed means of eight neighbours of an item that
+is not in the index. Times are CPU time of one thread, so that ratios hold on a busy machine; everything runs in one
+process, one after the other. Recall is recall@k against looking at all rows.
+"""
+
+import argparse
+import asyncio
+import importlib
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hnswlib
+import numpy as np
+
+from benchmarks.index_tools import Floats, Ints, Table, mixture, processor, profiles, recall, timed, unit
+from index.attributes import Filter
+from index.crossover import NEVER
+from index.graph import HnswParams
+from index.hnsw import HnswIndex
+from index.live import LiveIndex
+from index.quantized import numkong
+from index.scan import scan
+from index.snapshot import SnapshotMeta, load, save
+
+PARAMS = HnswParams()
+BATCH = 500
+HELD_OUT = 700
+
+Search = Callable[[Floats], list[list[str]] | Ints]
+
+
+def raw(dim: int, capacity: int, ef: int = PARAMS.ef) -> Any:
+    graph = hnswlib.Index("ip", dim)
+    graph.init_index(capacity, M=PARAMS.m, ef_construction=PARAMS.ef_construction)
+    graph.set_num_threads(1)
+    graph.set_ef(ef)
+    return graph
+
+
+def installed(name: str) -> Any | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def in_batches(n: int, put: Callable[[int, int], None]) -> None:
+    for start in range(0, n, BATCH):
+        put(start, min(n, start + BATCH))
+
+
+def build_and_query(table: Table, rows: Floats, queries: Floats, k: int) -> tuple[HnswIndex, Any]:
+    """Add everything, then ask one by one and in batches."""
+    n, dim = rows.shape
+    names = [str(i) for i in range(n)]
+    truth, _ = scan(rows, queries, k)
+    searches: dict[str, Search] = {}
+
+    graph = raw(dim, n)
+    with timed() as base:
+        in_batches(n, lambda a, b: graph.add_items(rows[a:b], np.arange(a, b)))
+    table.add("add", "hnswlib", f"{n / base.seconds:,.0f} /s")
+    searches["hnswlib"] = lambda part: graph.knn_query(part, k=k)[0]
+
+    ours = HnswIndex(dim, PARAMS, crossover=NEVER)
+    with timed() as clock:
+        in_batches(n, lambda a, b: ours.upsert(names[a:b], rows[a:b]))
+    table.add("add", "upwell", f"{n / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:.2f}x hnswlib")
+    searches["upwell, graph"] = lambda part: ours.search(part, k)[0]
+
+    width = 5 * dim // 12
+    projected = HnswIndex(dim, PARAMS, crossover=NEVER, projection=ours.fitted_projection(width))
+    with timed() as clock:
+        in_batches(n, lambda a, b: projected.upsert(names[a:b], rows[a:b]))
+    table.add(
+        "add",
+        f"upwell, PCA {width}",
+        f"{n / clock.seconds:,.0f} /s",
+        f"{base.seconds / clock.seconds:.2f}x hnswlib",
+    )
+    searches[f"upwell, PCA {width}"] = lambda part: projected.search(part, k)[0]
+
+    scanned = HnswIndex(dim, PARAMS)
+    with timed() as clock:
+        in_batches(n, lambda a, b: scanned.write(names[a:b], rows[a:b]))
+    table.add("write", "upwell, rows", f"{n / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:,.0f}x hnswlib")
+    kernel = "float32" if numkong() is None else "int8"
+    searches[f"upwell, scan {kernel}"] = lambda part: scanned.search(part, k)[0]
+
+    if (usearch := installed("usearch.index")) is not None:
+        other = usearch.Index(
+            ndim=dim, metric="ip", dtype="f32", connectivity=PARAMS.m,
+            expansion_add=PARAMS.ef_construction, expansion_search=PARAMS.ef,
+        )  # fmt: skip
+        with timed() as clock:
+            in_batches(n, lambda a, b: other.add(np.arange(a, b), rows[a:b], threads=1))
+        table.add("add", "usearch", f"{n / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:.2f}x hnswlib")
+        searches["usearch"] = lambda part: other.search(part, k, threads=1).keys.reshape(len(part), -1)
+    if (faiss := installed("faiss")) is not None:
+        faiss.omp_set_num_threads(1)
+        flat = faiss.IndexHNSWFlat(dim, PARAMS.m, faiss.METRIC_INNER_PRODUCT)
+        flat.hnsw.efConstruction, flat.hnsw.efSearch = PARAMS.ef_construction, PARAMS.ef
+        with timed() as clock:
+            in_batches(n, lambda a, b: flat.add(rows[a:b]))
+        table.add("add", "faiss", f"{n / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:.2f}x hnswlib")
+        searches["faiss"] = lambda part: flat.search(part, k)[1]
+
+    compare(table, searches, queries, truth)
+    return ours, graph
+
+
+def compare(table: Table, searches: dict[str, Search], queries: Floats, truth: Ints) -> None:
+    """Ask everyone the same, one query at a time and in batches; the first is the one to compare with."""
+    for size in (1, 32, 128):
+        per_query: dict[str, float] = {}
+        for who, search in searches.items():
+            parts = [queries[a : a + size] for a in range(0, len(queries) if size > 1 else 100, size)]
+            search(parts[0])
+            with timed() as clock:
+                found = [one for part in parts for one in search(part)]
+            per_query[who] = clock.seconds / len(found) * 1e6
+            remark = recall(found, truth[: len(found)])
+            if who != "hnswlib":
+                remark += f", {per_query['hnswlib'] / per_query[who]:.2f}x hnswlib"
+            table.add(f"query, batches of {size}", who, f"{per_query[who]:,.0f} us", remark)
+
+
+def churn(table: Table, ours: HnswIndex, graph: Any, fresh: Floats, queries: Floats, k: int) -> None:
+    """Replace every vector by another one, a twentieth at a time."""
+    n = len(fresh)
+    names = np.array([str(i) for i in range(n)])
+    parts = np.array_split(np.random.default_rng(2).permutation(n), 20)
+    truth, _ = scan(fresh, queries, k)
+    with timed() as base:
+        for part in parts:
+            graph.add_items(fresh[part], part)
+    table.add("upsert, all", "hnswlib", f"{n / base.seconds:,.0f} /s", recall(graph.knn_query(queries, k=k)[0], truth))
+    width = 5 * len(fresh[0]) // 12
+    projected = HnswIndex(ours.dim, PARAMS, crossover=NEVER, projection=ours.fitted_projection(width))
+    projected.upsert([str(i) for i in range(n)], ours.vectors([str(i) for i in range(n)]))
+    for who, index in (("upwell", ours), (f"upwell, PCA {width}", projected)):
+        with timed() as clock:
+            for part in parts:
+                index.upsert(names[part].tolist(), fresh[part])
+        remark = f"{recall(index.search(queries, k)[0], truth)}, {base.seconds / clock.seconds:.2f}x hnswlib"
+        table.add("upsert, all", who, f"{n / clock.seconds:,.0f} /s", remark)
+
+
+def delete(table: Table, ours: HnswIndex, graph: Any) -> None:
+    """Delete every second item, a hundred at a time, without the rebuild that may follow."""
+    gone = list(range(0, len(ours), 2))
+    with timed() as base:
+        for label in gone:
+            graph.mark_deleted(label)
+    table.add("delete", "hnswlib", f"{len(gone) / base.seconds:,.0f} /s")
+    with timed() as clock:
+        for start in range(0, len(gone), 100):
+            ours.remove([str(i) for i in gone[start : start + 100]])
+    table.add(
+        "delete", "upwell", f"{len(gone) / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:.2f}x hnswlib"
+    )
+
+
+def filtered(table: Table, ours: HnswIndex, graph: Any, rows: Floats, queries: Floats, k: int) -> None:
+    """Ask for rows of a random part only; ours gets the filters as attributes."""
+    n, rng = len(rows), np.random.default_rng(3)
+    shares = (0.5, 0.1, 0.01, 0.001)
+    masks = {f"{share:.1%}": rng.random(n) < share for share in shares}
+    names = [str(i) for i in range(n)]
+    with timed() as clock:
+        ours.describe(names, [{"in": [what for what, mask in masks.items() if mask[i]]} for i in range(n)])
+    table.add("describe", "upwell", f"{n / clock.seconds:,.0f} /s")
+    few = queries[:24]
+    for what, mask in masks.items():
+        allowed = np.flatnonzero(mask)
+        wanted = min(k, len(allowed))
+        truth = allowed[scan(rows[allowed], few, wanted)[0]]
+        passes = mask.tolist().__getitem__
+        found: list[Any] = []
+        with timed() as base:
+            for query in few:
+                try:
+                    found.append(graph.knn_query(query, k=wanted, num_threads=1, filter=passes)[0][0])
+                except RuntimeError:  # it reached fewer than that
+                    found.append([])
+        table.add(f"filter {what}", "hnswlib", f"{base.seconds / len(few) * 1e6:,.0f} us", recall(found, truth))
+        where = Filter.of({"in": what})
+        with timed() as clock:
+            answers = [ours.search(query[None], k, where)[0][0] for query in few]
+        remark = f"{recall(answers, truth)}, {base.seconds / clock.seconds:,.1f}x hnswlib"
+        table.add(f"filter {what}", "upwell", f"{clock.seconds / len(few) * 1e6:,.0f} us", remark)
+
+
+def storage(table: Table, ours: HnswIndex) -> None:
+    """Save, load, rebuild, and how much there is of it."""
+    n = len(ours)
+    with tempfile.TemporaryDirectory() as directory:
+        with timed() as clock:
+            path = save(ours, Path(directory), SnapshotMeta("benchmark"))
+        table.add("save", "upwell", f"{clock.seconds:.2f} s")
+        with timed() as loading:
+            load(Path(directory))
+        sizes = {file.name: file.stat().st_size for file in path.iterdir()}
+    with timed() as building:
+        ours.compact()
+    table.add("load", "upwell", f"{loading.seconds:.2f} s", f"{building.seconds / loading.seconds:,.0f}x rebuilding")
+    table.add("memory an item", "upwell", f"{(sizes['graph.bin'] + sizes['rows.bin']) / n:,.0f} B", "graph and rows")
+
+
+async def live(table: Table, rows: Floats, queries: Floats, k: int, seconds: float = 6.0) -> None:
+    """One writer and eight readers on one event loop, while the index is saved once."""
+    names = [str(i) for i in range(len(rows))]
+    counts = {"upserts": 0, "searches": 0}
+    stalls: list[float] = []
+    running = True
+
+    async def write() -> None:
+        rng = np.random.default_rng(4)
+        while running:
+            chosen = rng.integers(0, len(rows), 50)
+            await opened.upsert([names[i] for i in chosen], rows[rng.integers(0, len(rows), 50)])
+            counts["upserts"] += 50
+            await asyncio.sleep(0.1)
+
+    async def read(start: int) -> None:
+        while running:
+            found, _ = await opened.search(queries[start : start + 4], k)
+            counts["searches"] += len(found)
+
+    async def watch() -> None:
+        while running:
+            start = time.perf_counter()
+            await asyncio.sleep(0.002)
+            stalls.append(time.perf_counter() - start - 0.002)
+
+    index = HnswIndex(rows.shape[1], PARAMS, crossover=NEVER)
+    index.upsert(names, rows)
+    with tempfile.TemporaryDirectory() as directory:
+        async with LiveIndex(index) as opened:
+            tasks = [asyncio.ensure_future(one) for one in (write(), watch(), *(read(4 * i) for i in range(8)))]
+            await asyncio.sleep(seconds / 2)
+            await opened.snapshot(Path(directory), SnapshotMeta("benchmark"))
+            await asyncio.sleep(seconds / 2)
+            running = False
+            await asyncio.gather(*tasks)
+    table.add(
+        "live, wall clock",
+        "upwell",
+        f"{counts['searches'] / seconds:,.0f} searches/s",
+        f"{counts['upserts'] / seconds:,.0f} upserts/s beside them",
+    )
+    table.add(
+        "live, loop stall",
+        "upwell",
+        f"{max(stalls) * 1e3:.0f} ms",
+        f"p99.9 {np.quantile(stalls, 0.999) * 1e3:.0f} ms, a snapshot included",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The live index beside raw hnswlib, usearch and faiss.")
+    parser.add_argument("--vectors", type=Path, help="float32 (n, dim) embeddings of real short texts, .npy")
+    parser.add_argument("--items", type=int, default=20_000, help="items in the index, at most")
+    parser.add_argument("--k", type=int, default=100, help="neighbours asked for")
+    chosen = parser.parse_args()
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # it is read when numpy is imported: start again with it
+        one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.index", *sys.argv[1:]], {**os.environ, **one})
+    wanted = chosen.items + HELD_OUT
+    every = mixture(wanted) if chosen.vectors is None else unit(np.load(chosen.vectors).astype(np.float32))
+    every = np.random.default_rng(0).permutation(every)[:wanted]
+    rows, held_out = every[:-HELD_OUT], every[-HELD_OUT:]
+    queries = profiles(rows, held_out, 512)
+    corpus = "a mixture of clusters" if chosen.vectors is None else chosen.vectors.name
+    print(f"{len(rows):,} items of {rows.shape[1]} dimensions ({corpus}), k = {chosen.k}, {PARAMS}")
+    print(f"{processor()}, Python {platform.python_version()}, CPU time of one thread")
+    table = Table()
+    ours, graph = build_and_query(table, rows, queries, chosen.k)
+    filtered(table, ours, graph, rows, queries, chosen.k)
+    storage(table, ours)
+    churn(table, ours, graph, np.random.default_rng(5).permutation(rows), queries, chosen.k)
+    delete(table, ours, graph)
+    asyncio.run(live(table, rows, queries, chosen.k))
+    table.print()
+
+
+if __name__ == "__main__":
+    main()

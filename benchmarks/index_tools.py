@@ -1,0 +1,84 @@
+"""What the benchmark of the index measures with: a table, a clock, vectors and queries."""
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from index.scan import scan
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+class Table:
+    """Rows of the result, printed as they come and once more at the end."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str, str]] = []
+
+    def add(self, what: str, who: str, figure: str, remark: str = "") -> None:
+        self.rows.append((what, who, figure, remark))
+        print("  ".join(self.rows[-1]), flush=True)
+
+    def print(self) -> None:
+        widths = [max(len(row[column]) for row in self.rows) for column in range(4)]
+        print()
+        for row in self.rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class Clock:
+    """CPU seconds of this process."""
+
+    seconds = 0.0
+
+
+@contextmanager
+def timed() -> Iterator[Clock]:
+    clock, start = Clock(), time.process_time()
+    yield clock
+    clock.seconds = time.process_time() - start
+
+
+def mixture(n: int, dim: int = 384, seed: int = 0) -> Floats:
+    """Unit vectors in clusters, with a spectrum that falls as that of sentence embeddings does."""
+    rng = np.random.default_rng(seed)
+    scale = np.arange(1, dim + 1, dtype=np.float32) ** -0.5
+    centres = rng.standard_normal((400, dim), dtype=np.float32) * scale
+    rows = centres[rng.integers(0, len(centres), n)] + rng.standard_normal((n, dim), dtype=np.float32) * scale
+    return unit(rows)
+
+
+def unit(rows: Floats) -> Floats:
+    normed: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return normed
+
+
+def profiles(rows: Floats, held_out: Floats, n: int, seed: int = 1) -> Floats:
+    """Decayed means of eight items near one interest, or near two for three profiles in ten."""
+    rng = np.random.default_rng(seed)
+    near, _ = scan(rows, held_out[rng.integers(0, len(held_out), n)], 60)
+    weights = (0.8 ** np.arange(8)).astype(np.float32)
+    out = np.empty((n, rows.shape[1]), np.float32)
+    for i, pool in enumerate(near):
+        both = pool if rng.random() < 0.7 else np.concatenate([pool, near[(7 * i + 1) % n]])
+        out[i] = weights @ rows[rng.choice(both, 8, replace=False)]
+    return unit(out)
+
+
+def recall(found: list[list[str]] | Ints, truth: Ints) -> str:
+    hits = [len({int(one) for one in a} & set(b)) / len(b) for a, b in zip(found, truth.tolist(), strict=True)]
+    return f"recall {np.mean(hits):.4f}"
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
