@@ -1,6 +1,7 @@
 # Upwell. `make` alone lists what there is to do.
 EXTRA ?= cpu
 ARGS ?=
+ROUNDS ?= 8
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 
@@ -46,10 +47,10 @@ contract: $(READY)  ## write docs/asyncapi.yaml and docs/schemas anew from the c
 	$(BIN)/upwell contract write docs
 
 faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks
-	UPWELL_FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
+	UPWELL_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
 
 bench: $(READY)  ## every benchmark, a table each
-	@for benchmark in benchmarks/[a-z]*.py; do echo "→ $$benchmark"; $(BIN)/python $$benchmark $(ARGS) || exit 1; done
+	@for benchmark in benchmarks/[a-z]*.py; do name=$${benchmark#benchmarks/}; echo "→ $$benchmark"; $(BIN)/python -m benchmarks.$${name%.py} $(ARGS) || exit 1; done
 
 up:  ## Apache Kafka, topics, worker and demo producer in Docker
 	docker compose --profile demo up --build --detach --wait
