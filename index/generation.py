@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from index.base import Vectors
 from index.graph import BREADTH, Graph, HnswParams
 from index.labels import GraphLabels, Labels
@@ -10,7 +12,8 @@ from index.rows import Rows, Slots
 from index.scan import Cosines, first_passing
 
 _SPARE = 1.5
-_MARGIN = 1.25  # more than the tombstones' share among the neighbours, since they are not spread evenly
+_DEVIATIONS = 6.0  # of the number of tombstones among the neighbours, were they spread by chance; they are less even
+_MORE = 3
 
 
 class Portion(NamedTuple):
@@ -74,10 +77,20 @@ class Generation:
         Raises:
             ShortAnswerError: the graph could not reach as many nodes as it was asked for.
         """
-        dead = self.labels.dead
-        fetched = min(self.labels.given, k + int(_MARGIN * k * dead / self.labels.live)) if dead else k
         if self.projection is not None:
             queries = self.projection.apply(queries)
-        labels, cosines = self.graph.nearest(queries, fetched, breadth)
+        if not self.labels.dead:
+            labels, cosines = self.graph.nearest(queries, k, breadth)
+            return self.labels.slots(labels), cosines
+        expected = k * self.labels.dead / self.labels.live
+        fetched = k + int(expected + _DEVIATIONS * expected**0.5) + 1
+        slots, cosines = self._living(queries, k, fetched, breadth)
+        short = np.flatnonzero(slots[:, -1] < 0)
+        if len(short):  # tombstones lie thick there
+            slots[short], cosines[short] = self._living(queries[short], k, _MORE * fetched, breadth=1.0)
+        return slots, cosines
+
+    def _living(self, queries: Vectors, k: int, fetched: int, breadth: float) -> tuple[Slots, Cosines]:
+        labels, cosines = self.graph.nearest(queries, min(fetched, self.labels.given), breadth)
         slots = self.labels.slots(labels)
-        return first_passing(slots, cosines, slots >= 0, k) if dead else (slots, cosines)
+        return first_passing(slots, cosines, slots >= 0, k)

@@ -7,6 +7,8 @@ from index.crossover import NEVER, Crossover
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
 from index.probe import probe_queries, recall
+from index.quantized import Int8Scanner
+from index.scan import FloatScanner
 
 DIM = 32
 
@@ -100,3 +102,18 @@ def test_the_probe_sees_a_graph_that_misses_things() -> None:
     index.upsert(ids(2000), clustered(2000))
     assert recall(index, probe_queries(index, 100), 10) < 0.9
     assert recall(HnswIndex(DIM), clustered(3), 10) == 1.0
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.4])
+def test_tombstones_spread_by_chance_leave_searches_to_the_graph(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = HnswIndex(DIM, crossover=NEVER)
+    rows = clustered(3000)
+    index.upsert(ids(3000), rows)
+    gone = np.random.default_rng(0).random(3000) < share
+    index.delete([f"i{i}" for i in np.flatnonzero(gone)])
+    scanned: list[int] = []
+    monkeypatch.setattr(FloatScanner, "scan", lambda self, queries, k: scanned.append(len(queries)))
+    monkeypatch.setattr(Int8Scanner, "scan", lambda self, queries, k: scanned.append(len(queries)))
+    found, _ = index.search(rows[:300], 100)
+    assert all(len(set(row)) == 100 for row in found)
+    assert not scanned
