@@ -58,6 +58,8 @@ class Rebuilder:
         if not self._inserting:
             self._index.finish_rebuild()
             self.running = False
+            if self._requested:  # while it ran
+                self._wake()
 
     def close(self) -> None:
         """Give up a rebuild that is running."""
