@@ -2,8 +2,9 @@
 
 import contextlib
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -13,6 +14,21 @@ from streams.errors import BrokerError
 from streams.settings import KafkaSettings
 
 _POLL_MS = 500
+
+
+class Span(NamedTuple):
+    """Offsets of one partition: from `begin`, up to but without `end`."""
+
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """How many offsets; with compaction, at least as many as there are records."""
+        return max(0, self.end - self.begin)
+
+
+Spans = dict[TopicPartition, Span]
 
 
 class Start(StrEnum):
@@ -56,18 +72,51 @@ async def offsets(consumer: AIOKafkaConsumer, topic: str, partitions: int, start
     return dict(await ask(everywhere))
 
 
+async def whole(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> Spans:
+    """All that a topic holds now."""
+    begins = await offsets(consumer, topic, partitions, Start.BEGINNING)
+    ends = await offsets(consumer, topic, partitions, Start.LATEST)
+    return {partition: Span(begin, ends[partition]) for partition, begin in begins.items()}
+
+
+async def since(consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span], millis: int) -> Spans:
+    """The part of each span from the first record on whose Kafka timestamp is `millis` or later."""
+    found = await consumer.offsets_for_times(dict.fromkeys(spans, millis))
+    return {
+        partition: Span(
+            span.end if (at := found[partition]) is None else min(max(at.offset, span.begin), span.end), span.end
+        )
+        for partition, span in spans.items()
+    }
+
+
 async def until_now(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> AsyncIterator[Record]:
     """All records of a topic up to where it ends at the call, and then stop."""
-    ends = await offsets(consumer, topic, partitions, Start.LATEST)
-    begins = await offsets(consumer, topic, partitions, Start.BEGINNING)
-    _begin_at(consumer, begins)
-    left = [partition for partition in ends if begins[partition] < ends[partition]]
-    while left:
-        for records in (await consumer.getmany(*left, timeout_ms=_POLL_MS)).values():
-            for record in records:
+    async for record in between(consumer, await whole(consumer, topic, partitions)):
+        yield record
+
+
+async def between(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncIterator[Record]:
+    """The records of these spans, one partition after the other."""
+    for stream in streams(consumer, spans):
+        async for record in stream:
+            yield record
+
+
+def streams(consumer: AIOKafkaConsumer, spans: Spans) -> list[AsyncIterator[Record]]:
+    """The records of each span, to be taken in turn from whichever is wanted, but from one at a time."""
+    _begin_at(consumer, {partition: span.begin for partition, span in spans.items()})
+    return [_stream(consumer, partition, span.end) for partition, span in spans.items()]
+
+
+async def _stream(consumer: AIOKafkaConsumer, partition: TopicPartition, end: int) -> AsyncIterator[Record]:
+    # Positions, not the records' offsets: the last offsets of a log may hold no record (compaction, transactions).
+    while await consumer.position(partition) < end:
+        for record in (await consumer.getmany(partition, timeout_ms=_POLL_MS)).get(partition, ()):
+            if record.offset < end:
                 yield record
-        # Positions, not the records' offsets: the last offsets of a compacted log may hold no record.
-        left = [partition for partition in left if await consumer.position(partition) < ends[partition]]
+    # Or the broker holds back what is fetched for others until there is something new here.
+    consumer.pause(partition)
 
 
 async def onwards(consumer: AIOKafkaConsumer, begins: dict[TopicPartition, int]) -> AsyncIterator[Record]:

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from streams.engine.deadletters import refused
 from streams.engine.effects import Record
 from streams.records import CatalogueItem, Event, Recommendation
+from streams.redrive import REDRIVEN, earlier
 
 TITLE_WIDTH = 44
 VALUE_SHOWN = 200
@@ -30,7 +32,7 @@ def recommendation(record: Record, titles: Titles) -> str:
         return found
     trigger = found.trigger
     after = f"{trigger.type.value} {_named(trigger.item, titles)}" if trigger.item else trigger.type.value
-    head = f"{click.style(found.user, bold=True)} · {_time(found.time)} · after {after} · {found.stage}"
+    head = f"{click.style(found.user, bold=True)} · {moment(found.time)} · after {after} · {found.stage}"
     titled = [_short(titles.get(item.item, item.item)) for item in found.items]
     width = max(map(len, titled), default=0)
     ids = max((len(item.item) for item in found.items), default=0)
@@ -50,7 +52,7 @@ def event(record: Record, titles: Titles) -> str:
     what = _named(found.item, titles) if found.item else repr(found.query or "")
     value = "" if found.value is None else f"  ({found.value:g})"
     shopper = found.user or found.anonymous_id or "nobody"
-    return f"{_time(found.time)}  {click.style(shopper, bold=True)}  {found.type.value:<10}  {what}{value}"
+    return f"{moment(found.time)}  {click.style(shopper, bold=True)}  {found.type.value:<10}  {what}{value}"
 
 
 def catalogue_item(record: Record, _: Titles) -> str:
@@ -72,6 +74,21 @@ def dead_letter(record: Record, _: Titles) -> str:
     head = f"{click.style(origin, bold=True)}  {about.get('reason', '?')}: {about.get('detail', '')}"
     value = "(null)" if record.value is None else _text(record.value)
     return f"{head}\n  {value[:VALUE_SHOWN]}{'…' if len(value) > VALUE_SHOWN else ''}"
+
+
+def dead_letter_in_full(record: Record) -> str:
+    """Everything about a refused record; key and value as text where they are UTF-8, else in hexadecimal."""
+    about = refused(record)
+    lines = [f"{click.style(f'{record.topic}/{record.partition}@{record.offset}', bold=True)}"]
+    if about is not None:
+        lines += [
+            f"refused    {about.reason}: {about.detail}",
+            f"came from  {about.topic}/{about.partition}@{about.offset} of {moment(about.timestamp)}",
+        ]
+        lines += [f"before     {place}" for place in reversed(earlier(about.headers))]
+    headers = record.headers if about is None else about.headers
+    lines += [f"header     {name}: {_legible(value)}" for name, value in headers if name != REDRIVEN]
+    return "\n".join([*lines, f"key        {_legible(record.key)}", f"value      {_legible(record.value)}"])
 
 
 def as_json(record: Record) -> bytes | None:
@@ -120,8 +137,18 @@ def _short(text: str) -> str:
     return text if len(text) <= TITLE_WIDTH else text[: TITLE_WIDTH - 1] + "…"
 
 
-def _time(millis: int) -> str:
+def moment(millis: int) -> str:
+    """A time in words, UTC, to the second."""
     return f"{datetime.fromtimestamp(millis / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _legible(raw: bytes | None) -> str:
+    if raw is None:
+        return "(null)"
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"({len(raw)} bytes, no UTF-8) {raw.hex(' ', -4)}"
 
 
 def _text(raw: bytes | None) -> str:

@@ -1,0 +1,44 @@
+"""A table as its changelog topic tells it: the newest row of every key, read whole."""
+
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer
+
+from streams import follow
+from streams.engine.effects import Record
+from streams.engine.rows import newest
+from streams.topics import Topic
+
+Rows = dict[tuple[int, bytes], bytes]
+"""Partition and key → row."""
+
+_TOGETHER = 1_000
+
+
+async def rows_of(
+    consumer: AIOKafkaConsumer, changelog: Topic, wanted: Callable[[bytes], bool] = lambda key: True
+) -> Rows:
+    """The rows that a worker would recover from a changelog now, those with keys that are wanted.
+
+    Of two rows of a key the one with the higher source offset counts, as in recovery.
+    """
+    rows: Rows = {}
+    for partition, span in (await follow.whole(consumer, changelog.name, changelog.partitions)).items():
+        pending: list[Record] = []
+        async for record in follow.between(consumer, {partition: span}):
+            if record.key and wanted(record.key):
+                pending.append(record)
+                if len(pending) == _TOGETHER:
+                    _apply(rows, partition.partition, pending)
+                    pending = []
+        _apply(rows, partition.partition, pending)
+    return rows
+
+
+def _apply(rows: Rows, partition: int, records: Sequence[Record]) -> None:
+    changes, _ = newest(records, lambda keys: [rows.get((partition, key)) for key in keys])
+    for key, row in changes.items():
+        if row is None:
+            rows.pop((partition, key), None)
+        else:
+            rows[partition, key] = row
