@@ -49,6 +49,9 @@ class Fate(StrEnum):
     FORGOTTEN = "forgotten"
     """The log behind its place is not whole any more, so that nobody can say whether it was sent back."""
 
+    LEFT_OUT = "left-out"
+    """Its letter does not carry the record, which is larger than the dead-letter topic takes."""
+
 
 def place(letter: Refused) -> Place:
     """Where the refused record is."""
@@ -103,6 +106,8 @@ class Log:
     def _fate(self, letter: Refused) -> Fate:
         topic, partition, offset = place(letter)
         begin, end = self.spans.get((topic, partition), (0, 0))
+        if not letter.whole:
+            return Fate.LEFT_OUT
         if offset >= end:
             return Fate.FOREIGN
         if named(place(letter)) in self._copied:

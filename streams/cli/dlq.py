@@ -24,6 +24,7 @@ _FATES = {
     Fate.SUPERSEDED: ("left alone: the catalogue has a newer record", "superseded by a newer record of the catalogue"),
     Fate.FOREIGN: ("left alone: of no record in this shop's topics", "of no record in this shop's topics"),
     Fate.FORGOTTEN: ("left alone: the log does not go back to it", "older than the log: nobody knows if it went back"),
+    Fate.LEFT_OUT: ("left alone: too large to be kept, send it anew", "too large to be kept, to be sent anew"),
 }
 """In words: after it was done, and before."""
 

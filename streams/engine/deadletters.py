@@ -37,7 +37,10 @@ def without_content(letter: Output) -> Output:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refused record as it was, and why it was refused: what a dead letter says."""
+    """A refused record as it was, and why it was refused: what a dead letter says.
+
+    `whole` is False where the letter does not carry the record; key and value are None then.
+    """
 
     topic: str
     partition: int
@@ -48,11 +51,14 @@ class Refused:
     headers: tuple[tuple[str, bytes], ...]
     reason: str
     detail: str
+    whole: bool = True
 
 
 def refused(letter: Record) -> Refused | None:
-    """The inverse of `dead_letter`; None for a record that is no dead letter."""
-    own, why = letter.headers[: -len(_NAMES)], letter.headers[-len(_NAMES) :]
+    """The inverse of `dead_letter` and `without_content`; None for a record that is no dead letter."""
+    whole = not letter.headers or letter.headers[-1] != LEFT_OUT
+    headers = letter.headers if whole else letter.headers[:-1]
+    own, why = headers[: -len(_NAMES)], headers[-len(_NAMES) :]
     if tuple(name for name, _ in why) != tuple(HEADER_PREFIX + name for name in _NAMES):
         return None
     try:
@@ -60,4 +66,5 @@ def refused(letter: Record) -> Refused | None:
         partition, offset, timestamp = map(int, numbers)
     except ValueError:  # UnicodeDecodeError is one
         return None
-    return Refused(topic, partition, offset, timestamp, letter.key, letter.value, tuple(own), reason, detail)
+    record = letter.key, letter.value, tuple(own)
+    return Refused(topic, partition, offset, timestamp, *record, reason, detail, whole)

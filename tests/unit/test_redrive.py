@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.engine.deadletters import Refused, dead_letter, refused
+from streams.engine.deadletters import Refused, dead_letter, refused, without_content
 from streams.engine.effects import Output, Rejection, RejectReason
 from streams.redrive import REDRIVEN, Fate, Log, copy, earlier
 from streams.topics import topics
@@ -109,6 +109,14 @@ def test_what_cannot_be_known_is_left_alone() -> None:
     assert log(end=3).fates([refusal(event(3))]) == [Fate.FOREIGN], "of a topic of this name that is no more"
     strangers = [FakeRecord(b"x", b"x", 1, "other.events.v1"), FakeRecord(b"x", b"x", 1, TOPICS.profiles.name)]
     assert log().fates([refusal(stranger) for stranger in strangers]) == [Fate.FOREIGN, Fate.FOREIGN]
+
+
+def test_a_letter_without_the_record_stays_where_it_is() -> None:
+    output = without_content(dead_letter(TOPICS.dlq.name, Rejection(event(3), RejectReason.OVERSIZE, "large")))
+    about = refused(FakeRecord(output.key, output.value, 0, output.topic, headers=list(output.headers)))
+    assert about is not None
+    assert (about.topic, about.offset, about.reason, about.key) == (EVENTS, 3, "oversize", None)
+    assert log().fates([about]) == [Fate.LEFT_OUT]
 
 
 @settings(max_examples=50)
