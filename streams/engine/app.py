@@ -84,7 +84,8 @@ class EngineApp(faust.App):
 
     async def on_stop(self) -> None:
         """Finish the batch at hand, take no other."""
-        self.consumer.stop_flow()
+        if self._consumer is not None:  # made on first use
+            self._consumer.stop_flow()
         self.flow_control.suspend()
         try:
             await asyncio.wait_for(self._idle.wait(), _GRACE_S)

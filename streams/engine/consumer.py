@@ -16,7 +16,7 @@ What is different from faust-streaming 0.15.3, and why:
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -105,6 +105,20 @@ class MicroBatchConsumer(driver.Consumer):
         # A put that waits now would come through after the queues are cleared.
         self.app.flow_control.suspend()
 
+    # Stopping in the middle of a start or a rebalance
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group, unless the app is being stopped while it starts: Faust would join to leave at once."""
+        if not self.app.should_stop:
+            await super().subscribe(topics)
+
+    def close(self) -> None:
+        """Nothing: the consumer's thread stops it, in its own loop.
+
+        Faust closes the connection here, from another loop and before the group is left, which then waits for the
+        request timeout.
+        """
+
     # Fetching
 
     async def _drain_messages(self, fetcher: Service) -> None:
@@ -143,7 +157,8 @@ class MicroBatchConsumer(driver.Consumer):
     async def _deliver(self, tp: TP, records: Sequence[Any], epoch: int) -> bool:
         """Hand records over as one event. False if the flow was stopped first."""
         wanted = self._read_offset[tp] or 0
-        records = [record for record in records if record.offset >= wanted]
+        if records and records[0].offset < wanted:
+            records = [record for record in records if record.offset >= wanted]
         if not self._positioned or not records:
             return True
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))

@@ -113,13 +113,18 @@ class Publisher:
         for target, group in by_partition.items():
             batch = producer.create_batch()
             for record in group:
-                content: dict[str, Any] = {"key": record.key, "value": record.value, "headers": list(record.headers)}
-                if batch.append(timestamp=now, **content) is None:
+                if not self._appended(batch, record, now):
                     sent.append(await self._submit(producer, batch, target))
                     batch = producer.create_batch()
-                    batch.append(timestamp=now, **content)
+                    self._appended(batch, record, now)
             sent.append(await self._submit(producer, batch, target))
         return sent
+
+    @staticmethod
+    def _appended(batch: Any, record: Output, now: int) -> bool:
+        """Append a record, unless the batch is full."""
+        headers = list(record.headers)
+        return batch.append(timestamp=now, key=record.key, value=record.value, headers=headers) is not None
 
     @staticmethod
     async def _submit(producer: AIOKafkaProducer, batch: Any, target: TopicPartition) -> _Sent:

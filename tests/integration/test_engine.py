@@ -63,6 +63,21 @@ async def test_a_run_and_a_second_one(counting: Shop) -> None:
     await counting.assert_exact(counting.worker("a"))
 
 
+async def test_an_app_can_be_stopped_at_any_moment_of_its_start(counting: Shop) -> None:
+    await counting.produce(1_000)
+    for delay in (0.3, 0.6, 1.0, 1.05, 1.1, 1.2, 1.4):
+        app = app_of(counting)
+        starting = asyncio.create_task(app.start())
+        await asyncio.sleep(delay)
+        async with asyncio.timeout(20):  # far below the request timeout, which it took when the group was not left
+            await app.stop()
+            await starting
+    last = app_of(counting)
+    async with running(last):
+        await counting.caught_up()
+    await counting.assert_exact(counting.worker("a"))
+
+
 async def test_a_lost_disk_comes_back_from_the_changelog(counting: Shop) -> None:
     await counting.produce(2_000)
     first = app_of(counting)
