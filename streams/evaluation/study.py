@@ -1,0 +1,87 @@
+"""An evaluation from a log to its verdict."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from encoders.base import Encoder
+from streams.core.policy import Policy
+from streams.edge import Limits
+from streams.errors import DataError
+from streams.evaluation import baselines, prequential, questions
+from streams.evaluation.judge import Verdict, judge
+from streams.evaluation.log import Log
+from streams.evaluation.past import Past
+from streams.evaluation.prequential import Contender, PolicyContender, Trial
+from streams.evaluation.questions import Reading
+from streams.evaluation.state import State
+from streams.topics import topics
+
+TOPICS = topics(partitions=1)
+"""An evaluation is a shop with one partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What to compare.
+
+    Attributes:
+        policies: the first one is held against everybody else.
+        baselines: of `baselines.NAMES`.
+        reading: how the log is read.
+    """
+
+    policies: Sequence[Policy]
+    baselines: Sequence[str]
+    reading: Reading
+
+
+class Findings(NamedTuple):
+    """What came of it. `items` counts those that can be recommended."""
+
+    trial: Trial
+    verdict: Verdict
+    items: int
+
+
+async def evaluate(
+    log: Log, study: Study, limits: Limits, encoder: Encoder, tick: Callable[[int], None] = lambda events: None
+) -> Findings:
+    """Run a study over a log; `tick` is told the number of events as they are done.
+
+    Raises:
+        DataError: the log has no item to recommend, or nothing to predict.
+    """
+    state = State(TOPICS, limits, encoder)
+    await state.stock(log.catalogue)
+    items = [item for item in state.replica.facts if state.replica.available(item)]
+    places = {item: place for place, item in enumerate(items)}
+    asked = questions.ask(log, frozenset(items), study.reading)
+    if not asked:
+        raise DataError(
+            f"nothing to predict: {len(items)} items can be recommended and {len(log.events)} events are in the log, "
+            f"but none of those after the first {study.reading.start:.0%} is a target. "
+            "Are catalogue and events of the same shop? See --from, --targets and --types"
+        )
+    vectors = await state.vectors(items)
+    past = Past(places)
+    named = _names(study.policies)
+    contenders: list[Contender] = [
+        PolicyContender(policy, state, items, name) for policy, name in zip(study.policies, named, strict=True)
+    ]
+    contenders += baselines.build(study.baselines, past, vectors)
+    trial = await prequential.run(log, asked, study.reading, contenders, past, tick)
+    return Findings(trial, judge(trial, places, vectors), len(items))
+
+
+def _names(policies: Sequence[Policy]) -> list[str]:
+    """Names that are apart from each other and from the baselines."""
+    taken = set(baselines.NAMES)
+    names = []
+    for policy in policies:
+        name, number = policy.name, 2
+        while name in taken:
+            name, number = f"{policy.name} ({number})", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
