@@ -1,0 +1,97 @@
+"""`upwell evaluate` from the command line, over files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from streams.cli.evaluate import evaluate
+from streams.errors import DataError
+from streams.evaluation.baselines import NAMES
+from tests.unit.recorded import GOODS, Line, lines
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> str:
+    chance = np.random.default_rng(2)
+    items = list(GOODS)
+    bought: list[Line] = [
+        (f"user{user}", day + user, items[chance.integers(len(items))]) for user in range(5) for day in range(12)
+    ]
+    return _file(tmp_path, lines(bought))
+
+
+def _file(folder: Path, written: list[dict[str, Any]]) -> str:
+    path = folder / "shop.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in written))
+    return str(path)
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(evaluate, list(arguments), catch_exceptions=True)
+
+
+def test_json_holds_every_figure_of_everyone(shop: str) -> None:
+    found = json.loads(_run("--json", "--from", "0.2", shop).stdout)
+    assert found["log"] == {"events": 60, "users": 5, "items": len(GOODS), "bad_lines": 0}
+    assert list(found["contenders"]) == ["default", *NAMES]
+    everyone = found["slices"]["all"]
+    assert list(everyone["figures"]) == ["default", *NAMES]
+    assert list(everyone["leads_of_first"]) == list(NAMES)
+    for figures in everyone["figures"].values():
+        assert {f"{metric}@{cut}" for metric in ("hit_rate", "mrr", "ndcg", "recall") for cut in (5, 10, 20)} <= set(
+            figures
+        )
+        for figure in figures.values():
+            assert 0.0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1.0
+    assert found["slices"]["cold-users"]["users"] <= everyone["users"] == 5
+
+
+def test_the_same_log_gives_the_same_figures(shop: str) -> None:
+    one, two = (json.loads(_run("--json", "--limit", "20", shop).stdout) for _ in range(2))
+    assert one["slices"] == two["slices"]
+    assert one["slices"]["all"]["sets"] == 20
+
+
+def test_people_get_tables(shop: str) -> None:
+    result = _run("--baselines", "popularity,p-topfreq", "--slice", "all", shop)
+    assert result.exit_code == 0, result.output
+    assert "everyone, newcomers too" in result.stdout
+    assert "lead of default" in result.stdout
+    assert "v-sknn" not in result.stdout
+
+
+def test_a_policy_is_held_against_another(shop: str, tmp_path: Path) -> None:
+    path = tmp_path / "bold.toml"
+    path.write_text("diversity = 0.5\nchannel_weights = { content = 1.0 }\n")
+    found = json.loads(_run("--json", "--baselines", "", "--policy", str(path), "--against", "default", shop).stdout)
+    assert list(found["contenders"]) == ["bold", "default"]
+    assert [policy["name"] for policy in found["policies"]] == ["bold", "default"]
+    figures = found["slices"]["all"]["figures"]
+    lead = found["slices"]["all"]["leads_of_first"]["default"]["ndcg@20"]["value"]
+    assert lead == pytest.approx(figures["bold"]["ndcg@20"]["value"] - figures["default"]["ndcg@20"]["value"], abs=2e-6)
+
+
+def test_bad_lines_are_left_out_and_told(tmp_path: Path) -> None:
+    path = _file(tmp_path, [*lines([("anna", day, "milk") for day in range(6)]), {"type": "view"}])
+    result = _run("--json", path)
+    assert isinstance(result.exception, DataError)
+    assert "1 bad lines" in str(result.exception)
+    assert json.loads(result.stdout)["log"] == {"events": 6, "users": 1, "items": len(GOODS), "bad_lines": 1}
+    assert f"{path}:15:" in result.stderr
+
+
+def test_a_log_without_anything_to_predict_says_so(tmp_path: Path) -> None:
+    path = _file(tmp_path, lines([])[:2])
+    result = _run(path)
+    assert isinstance(result.exception, DataError)
+    assert "nothing to predict: 2 items can be recommended and 0 events are in the log" in str(result.exception)
+
+
+def test_an_unknown_baseline_is_named(shop: str) -> None:
+    result = _run("--baselines", "oracle", shop)
+    assert result.exit_code == 2
+    assert "no baseline 'oracle'; there are popularity" in result.output
