@@ -9,6 +9,7 @@ product.py    our engine with the product's own handler and a full replica
 recovery.py   our engine with an empty disk and a long changelog
 faust_app.py  the same work in plain Faust
 quix_app.py   the same count in Quix Streams
+quix.py       the Python that has Quix Streams
 latency.py    from event to recommendation, through `upwell worker`
 report.py     the table, and the machine
 """
