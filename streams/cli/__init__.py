@@ -15,6 +15,7 @@ COMMANDS = {
     "produce": "Send events or catalogue items from a JSON Lines file.",
     "tail": "Watch a topic: recommendations, events, refused records.",
     "dlq": "Look at refused records, and send them back.",
+    "replay": "State and recommendations once more, from the topics.",
     "topics": "Create the topics, list them, compare them with the contract.",
     "broker": "Run a Kafka broker on this machine.",
     "model": "Fetch and inspect the sentence encoder.",

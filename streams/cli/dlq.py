@@ -31,7 +31,7 @@ _FATES = {
 
 @click.group()
 def dlq() -> None:
-    r"""Look at refused records, and send them back once what refused them is mended.
+    """Look at refused records, and send them back once what refused them is mended.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def dlq() -> None:
 @click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the newest.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def list_(count: int, as_json: bool) -> None:
-    r"""Count refused records by topic and reason, and list the newest.
+    """Count refused records by topic and reason, and list the newest.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def list_(count: int, as_json: bool) -> None:
 @click.argument("where", metavar="PARTITION/OFFSET")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(where: str, as_json: bool) -> None:
-    r"""Show one refused record: why, where from, headers, key and value, byte for byte.
+    """Show one refused record: why, where from, headers, key and value, byte for byte.
 
     \b
     Examples:
@@ -96,7 +96,7 @@ def show(where: str, as_json: bool) -> None:
 def redrive(
     reasons: Sequence[str], everything: bool, begin: int | None, end: int | None, dry_run: bool, as_json: bool
 ) -> None:
-    r"""Send refused records back to where they came from: same bytes, key, headers and partition.
+    """Send refused records back to where they came from: same bytes, key, headers and partition.
 
     Each goes back once, however often this is run and by however many people: a record that went back is found in
     its topic by its header `upwell.redriven`. A second run at the same time takes over from the first. One that is
