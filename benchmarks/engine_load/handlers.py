@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -56,7 +57,7 @@ class CountHandler:
         rows = []
         for key, row, mine in zip(keys, read("counts", keys), offsets.values(), strict=True):
             count, reached = (0, -1) if row is None else (count_in(row), source_offset(row))
-            count += sum(offset > reached for offset in mine)
+            count += len(mine) - bisect_right(mine, reached)
             rows.append((key, header(1, max(reached, mine[-1])) + _COUNT.pack(count)))
         return Effects(rows={"counts": rows})
 
@@ -113,13 +114,20 @@ class ProfileHandler:
         return Profiles(keys, held["offset"].astype(np.int64), held["vector"].astype(np.float32))
 
     def _apply(self, profiles: Profiles, events: _Columns) -> None:
-        fresh = events.offset > profiles.reached[events.owner]
-        owner, item, weight, offset = (column[fresh] for column in events)
-        count = np.bincount(owner, minlength=len(profiles.keys))
-        profiles.vectors[:] *= (DECAY**count)[:, None]
-        worth = weight * DECAY ** _later_ones(owner, count)
-        np.add.at(profiles.vectors, owner, self._items[item] * worth.astype(np.float32)[:, None])
-        np.maximum.at(profiles.reached, owner, offset)
+        fresh = np.flatnonzero(events.offset > profiles.reached[events.owner])
+        if not len(fresh):
+            return
+        order = fresh[np.argsort(events.owner[fresh], kind="stable")]
+        owner, item, weight, offset = (column[order] for column in events)
+        owners, starts, count = np.unique(owner, return_index=True, return_counts=True)
+        ends = starts + count
+        # An event is worth less by DECAY for each later one of its shopper in this batch.
+        later = np.repeat(ends, count) - 1 - np.arange(len(order))
+        worth = (weight * DECAY**later).astype(np.float32)
+        sums = np.add.reduceat(self._items[item] * worth[:, None], starts)
+        left = (DECAY**count).astype(np.float32)
+        profiles.vectors[owners] = profiles.vectors[owners] * left[:, None] + sums
+        profiles.reached[owners] = offset[ends - 1]
 
     @staticmethod
     def rows(profiles: Profiles) -> list[tuple[bytes, bytes | None]]:
@@ -129,13 +137,6 @@ class ProfileHandler:
         body = packed.tobytes()
         starts = range(0, len(body), _ROW.itemsize)
         return [(key, body[at : at + _ROW.itemsize]) for key, at in zip(profiles.keys, starts, strict=True)]
-
-
-def _later_ones(owner: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each event, how many later ones of its owner there are; `count` is of all of each owner's."""
-    later = np.empty(len(owner), np.int64)
-    later[np.argsort(owner, kind="stable")] = np.repeat(np.cumsum(count), count) - 1 - np.arange(len(owner))
-    return later
 
 
 class RetrievalHandler(ProfileHandler):
