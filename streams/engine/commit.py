@@ -18,7 +18,7 @@ from streams.engine.effects import Batch, Effects, Handler, Output, Rejection, R
 from streams.engine.publisher import PublishError, TooLargeError, TopicPartition
 from streams.engine.rows import tombstone_headers
 from streams.engine.stats import Stats
-from streams.engine.store import StoreError
+from streams.engine.store import StoreCorruptError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +196,8 @@ class Committer:
                 raise SupersededError
             try:
                 done = await step()
+            except StoreCorruptError:
+                raise  # no patience mends it: the worker ends, and its next start rebuilds the store
             except (PublishError, StoreError) as error:
                 self._stats.trouble = str(error)
                 self._stats.retries += 1

@@ -10,7 +10,7 @@ reaches, so after a crash the store is a true, merely older state, and recovery 
 import functools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,8 @@ _WRITE_BUFFER = 8 * _MIB
 _WRITE_BUFFERS = 2
 _OPEN_FILES = 128
 _BLOOM_BITS = 10
+_CONDEMNED = "CONDEMNED"
+"""A file of this name in a store's directory says that damage was found there."""
 
 
 class StoreError(UpwellError):
@@ -125,8 +127,10 @@ class RocksPartition:
         Raises:
             StoreLockedError, StoreCorruptError, StoreError: it cannot be opened.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if (path / _CONDEMNED).exists():
+            raise StoreCorruptError(f"{path} was found damaged when it was last used")
         with _store_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = rocksdict.Rdict(str(path), options=_options(cache_mb))
         self._path = path
         self._no_log = rocksdict.WriteOptions()
@@ -195,8 +199,11 @@ def _store_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         text = str(error)
-        if "lock" in text.lower():
-            raise StoreLockedError(f"{path} is open elsewhere; two workers must not share a data directory") from error
         if text.startswith("Corruption") or "checksum mismatch" in text:
+            # RocksDB reads a block when a row in it is wanted, so most damage is found long after opening.
+            with suppress(OSError):
+                (path / _CONDEMNED).touch()
             raise StoreCorruptError(f"{path} is damaged: {text}") from error
+        if "/LOCK" in text:
+            raise StoreLockedError(f"{path} is open elsewhere; two workers must not share a data directory") from error
         raise StoreError(f"RocksDB could not use {path}: {text}. Is there room on the disk?") from error

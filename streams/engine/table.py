@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 OpenPartition = Callable[[Path], PartitionStore]
 
 _LOCKED_TRIES = 60
-_LOCKED_PAUSE_S = 0.5
+_PAUSE_S = 0.5
 
 
 class BulkStore(Store[Any, Any]):
@@ -89,19 +89,26 @@ class BulkStore(Store[Any, Any]):
                 log.warning("a store did not close in good order; the changelog has its rows: %s", error)
 
     async def _open_when_free(self, number: int, generation_id: int) -> None:
-        """Open a partition. Another worker of this machine that had it may take a moment to let go of it."""
+        """Open a partition, as soon as that can be.
+
+        Another worker of this machine that had it may take a moment to let go of it; a full disk takes longer.
+        """
         path = self._directory / f"{self.table_name}-{number}"
-        for last_try in (False,) * (_LOCKED_TRIES - 1) + (True,):
+        tries_locked = 0
+        while generation_id == self.app.consumer_generation_id:  # otherwise the next assignment is on its way
             try:
                 self._open[number] = self._opened(path)
             except StoreLockedError:
-                if last_try:
+                tries_locked += 1
+                if tries_locked == _LOCKED_TRIES:
                     raise
+            except StoreError as error:
+                self.app.stats.trouble = str(error)
+                log.warning("trying again in %.1f s: %s", _PAUSE_S, error)
             else:
+                self.app.stats.trouble = None
                 return
-            await asyncio.sleep(_LOCKED_PAUSE_S)
-            if generation_id != self.app.consumer_generation_id:
-                return  # this assignment is history, the next one is on its way
+            await asyncio.sleep(_PAUSE_S)
 
     def _opened(self, path: Path) -> PartitionStore:
         try:

@@ -213,6 +213,10 @@ class Worker:
         process.kill()
         process.wait()
 
+    def ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._running().send_signal(number)
@@ -240,7 +244,7 @@ class Worker:
     def stored(self) -> list[tuple[bytes, bytes]]:
         """All rows in its local stores."""
         rows: list[tuple[bytes, bytes]] = []
-        for path in sorted(self.data.glob("tables/*/counts-*")):
+        for path in sorted(self.data.glob("tables/*/counts-?")):
             store = RocksPartition(path, _CACHE_MB)
             rows += store.items()
             store.close()
