@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 HALF_LIFE_MS = 5.0 * DAY_MS
-"""Of decayed popularity: what did best on the first half of the gift shop's year."""
+"""Of decayed popularity: an event counts 1/e after about a week."""
 
 
 class Query(NamedTuple):

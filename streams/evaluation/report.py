@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +13,9 @@ from streams.evaluation.prequential import Trial
 
 SHOWN = (("hit_rate", 20), ("recall", 20), ("mrr", 20), ("ndcg", 20), ("found", 20))
 """Columns of the first table."""
+
+LED = (("ndcg", 20), ("found", 20))
+"""Columns of the last one."""
 
 HEADS = {"hit_rate": "HitRate", "recall": "Recall", "mrr": "MRR", "ndcg": "NDCG", "found": "Found"}
 
@@ -59,24 +63,27 @@ def _rounded(value: float | None) -> float | None:
 
 
 def tables(trial: Trial, verdict: Verdict, shown: str) -> Group:
-    """What a terminal shows: all columns on one slice, found@20 on every slice, and the first one's lead."""
-    parts = [_main(trial, verdict, shown), _slices(verdict)]
+    """What a terminal of 80 columns shows: accuracy on one slice, lists, every slice, and the first one's lead."""
+    parts = [_accuracy(verdict, shown), _lists(trial, verdict), _slices(verdict)]
     if verdict.slices[shown].leads:
         parts.append(_leads(verdict, shown))
-    return Group(*parts)
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
-def _main(trial: Trial, verdict: Verdict, shown: str) -> Table:
+def _accuracy(verdict: Verdict, shown: str) -> Table:
     part = verdict.slices[shown]
-    title = f"{SLICES[shown]}: {part.sets:,} sets, {part.targets:,} targets, {part.users:,} users; lists of 20"
-    table = _table(
-        title, "", *(HEADS[metric] for metric, _ in SHOWN), "Coverage", "Diversity", "Novelty", "ask µs", "learn µs"
-    )
+    title = f"At 20, {SLICES[shown]}: {part.sets:,} sets, {part.targets:,} targets, {part.users:,} users"
+    table = _table(title, "", *(HEADS[metric] for metric, _ in SHOWN))
     for name, figures in part.figures.items():
-        reach = verdict.reach[name]
+        table.add_row(Text(name), *(_number(figures[key].value) for key in SHOWN))
+    return table
+
+
+def _lists(trial: Trial, verdict: Verdict) -> Table:
+    table = _table("Lists of 20", "", "coverage", "diversity", "novelty", "ask µs", "learn µs")
+    for name, reach in verdict.reach.items():
         table.add_row(
             Text(name),
-            *(_number(figures[key].value) for key in SHOWN),
             f"{reach.coverage:.3f}",
             f"{reach.diversity:.3f}",
             f"{reach.novelty:.2f}",
@@ -87,23 +94,19 @@ def _main(trial: Trial, verdict: Verdict, shown: str) -> Table:
 
 
 def _slices(verdict: Verdict) -> Table:
-    table = _table(
-        "found / NDCG on each slice", "", *(f"{name} ({part.targets:,})" for name, part in verdict.slices.items())
-    )
+    heads = (f"{name}\n{part.targets:,}" for name, part in verdict.slices.items())
+    table = _table("Found at 20, by slice and its number of targets", "", *heads)
     for who in verdict.reach:
-        cells = []
-        for part in verdict.slices.values():
-            figures = part.figures[who]
-            cells.append(f"{_number(figures['found', 20].value)} / {_number(figures['ndcg', 20].value)}")
-        table.add_row(Text(who), *cells)
+        table.add_row(Text(who), *(_number(part.figures[who]["found", 20].value) for part in verdict.slices.values()))
     return table
 
 
 def _leads(verdict: Verdict, shown: str) -> Table:
     first = next(iter(verdict.reach))
-    table = _table(f"lead of {first}, {LEVEL:.0%} interval over users", "over", *(HEADS[metric] for metric, _ in SHOWN))
+    title = f"Lead of {first} at 20, with its {LEVEL:.0%} interval over users"
+    table = _table(title, "over", *(HEADS[metric] for metric, _ in LED))
     for who, leads in verdict.slices[shown].leads.items():
-        table.add_row(Text(who), *(_lead(leads[key]) for key in SHOWN))
+        table.add_row(Text(who), *(_lead(leads[key]) for key in LED))
     return table
 
 

@@ -60,7 +60,8 @@ def test_people_get_tables(shop: str) -> None:
     result = _run("--baselines", "popularity,p-topfreq", "--slice", "all", shop)
     assert result.exit_code == 0, result.output
     assert "everyone, newcomers too" in result.stdout
-    assert "lead of default" in result.stdout
+    assert "Lead of default at 20" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
     assert "v-sknn" not in result.stdout
 
 
