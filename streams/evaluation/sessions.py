@@ -98,7 +98,7 @@ class KnnSettings:
 
 
 PUBLISHED = KnnSettings(history=None, keep=None, neighbours=100, sample=1000, length=0.0, memory_ms=None, rarity=0.0)
-"""Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018: V-SKNN as the paper describes it."""
+"""V-SKNN as in Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018."""
 
 NEXT_BASKET = KnnSettings(
     history=50, keep=0.98, neighbours=200, sample=1000, length=0.5, memory_ms=20.0 * DAY_MS, rarity=0.3
