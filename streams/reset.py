@@ -1,0 +1,202 @@
+"""Lets a shop's state go, so that workers rebuild it from the events and the catalogue.
+
+    committed offsets ──► rows on the state topics ──► this machine's directories
+
+In this order: a crash in between leaves workers that read everything once more, and never ones that go on from a
+committed offset without the state that belongs to it.
+
+Rows are deleted by tombstones, as an operator does it: they delete whatever the age of the row. So the topics keep
+their configuration and offsets, and a worker on another machine whose store still has the rows loses them as soon as
+it has caught up with its changelog.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CommitFailedError, KafkaError
+
+from streams import changelogs, follow
+from streams.admin import admin_client
+from streams.engine.effects import Output
+from streams.engine.publisher import Publisher
+from streams.errors import BrokerError, UpwellError
+from streams.follow import Start
+from streams.settings import KafkaSettings, Settings
+from streams.topics import Topic, Topics
+
+ROLES = ("encoder", "profiles")
+
+_TOGETHER = 2_000
+_MEMBERS = 5  # (error code, group, state, protocol type, protocol, members, …)
+
+
+class AliveError(UpwellError):
+    """Workers are running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group: what it reads, and by partition how many records it has committed."""
+
+    name: str
+    source: Topic
+    committed: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory of this machine that can be made again, with its size in bytes."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that a reset lets go."""
+
+    groups: list[Group]
+    rows: dict[str, list[tuple[int, bytes]]]
+    """By topic: partition and key of every row."""
+    directories: list[Directory]
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing to let go."""
+        return not (any(group.committed for group in self.groups) or any(self.rows.values()) or self.directories)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The reset of one shop on one cluster."""
+
+    settings: Settings
+    kafka: KafkaSettings
+    topics: Topics
+    bootstrap: str
+
+    async def look(self) -> Holdings:
+        """What there is.
+
+        Raises:
+            BrokerError: the cluster cannot be reached.
+        """
+        rows = {}
+        async with follow.reader(self.bootstrap, self.kafka) as consumer:
+            for topic in self.topics:
+                if topic.table is not None:
+                    rows[topic.name] = sorted(await changelogs.rows_of(consumer, topic))
+        groups = [await self._group(name, source) for name, source in self._groups()]
+        return Holdings(groups, rows, await asyncio.to_thread(self._directories))
+
+    async def insist_on_rest(self) -> None:
+        """Make sure that no worker runs.
+
+        Raises:
+            AliveError: one does.
+            BrokerError: the cluster cannot be reached.
+        """
+        alive = {}
+        async with admin_client(self.bootstrap, self.kafka) as client:
+            for name, _ in self._groups():
+                # One at a time: the client misreads an answer about several.
+                for answer in await client.describe_consumer_groups([name]):
+                    for group in answer.groups:
+                        if members := group[_MEMBERS]:
+                            alive[name] = len(members)
+        if alive:
+            counts = ", ".join(f"{name} has {count}" for name, count in alive.items())
+            raise AliveError(
+                f"workers are running ({counts} member{'s' * (sum(alive.values()) != 1)}). Stop them; one that died "
+                f"or keeps its place (UPWELL_INSTANCE) is gone after {self.settings.session_timeout_s:g} seconds"
+            )
+
+    async def let_go(self, holdings: Holdings, progress: Callable[[int], None] = lambda done: None) -> None:
+        """Let everything go.
+
+        Args:
+            holdings: what `look` found.
+            progress: told how many rows are deleted.
+
+        Raises:
+            AliveError: workers run, or started meanwhile.
+            BrokerError: the cluster cannot be reached; run it again.
+        """
+        await self.insist_on_rest()
+        for group in holdings.groups:
+            if group.committed:
+                await self._rewind(group)
+        await self._delete(holdings.rows, progress)
+        for directory in holdings.directories:
+            await asyncio.to_thread(_remove, directory.path)
+        # A worker that came while rows were being deleted may have written some that are gone now.
+        await self.insist_on_rest()
+
+    def _groups(self) -> Iterable[tuple[str, Topic]]:
+        sources = {"encoder": self.topics.catalogue, "profiles": self.topics.events}
+        return ((f"{self.settings.shop}.upwell.{role}", sources[role]) for role in ROLES)
+
+    def _directories(self) -> list[Directory]:
+        tables = self.settings.data_dir / "tables"
+        paths = [*(tables / role for role in ROLES), self.settings.data_dir / "index"]
+        return [Directory(path, _size(path)) for path in paths if path.is_dir()]
+
+    async def _group(self, name: str, source: Topic) -> Group:
+        async with _member_of_nothing(self.bootstrap, self.kafka, name) as consumer:
+            begins = await follow.offsets(consumer, source.name, source.partitions, Start.BEGINNING)
+            committed = {}
+            for partition, begin in begins.items():
+                if (offset := await consumer.committed(partition)) is not None and offset > begin:
+                    committed[partition.partition] = offset - begin
+        return Group(name, source, committed)
+
+    async def _rewind(self, group: Group) -> None:
+        async with _member_of_nothing(self.bootstrap, self.kafka, group.name) as consumer:
+            begins = await follow.offsets(consumer, group.source.name, group.source.partitions, Start.BEGINNING)
+            consumer.assign(list(begins))
+            await consumer.commit(begins)
+
+    async def _delete(self, rows: dict[str, list[tuple[int, bytes]]], progress: Callable[[int], None]) -> None:
+        publisher = Publisher({"bootstrap_servers": self.bootstrap.split(","), **self.kafka.client_options()})
+        tombstones = [Output(topic, key, None, number) for topic, keys in rows.items() for number, key in keys]
+        try:
+            for start in range(0, len(tombstones), _TOGETHER):
+                await publisher.publish(tombstones[start : start + _TOGETHER])
+                progress(min(start + _TOGETHER, len(tombstones)))
+        finally:
+            await publisher.stop()
+
+
+@contextlib.asynccontextmanager
+async def _member_of_nothing(bootstrap: str, kafka: KafkaSettings, group: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that reads and writes the offsets of a group without joining it."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, **kafka.client_options()
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    except CommitFailedError as error:  # the broker takes commits from outside only while a group is empty
+        raise AliveError(f"a worker of {group} has started meanwhile: stop it, and reset again") from error
+    except (KafkaError, OSError) as error:
+        raise BrokerError(
+            f"the Kafka at {bootstrap} did not tell or take the offsets of {group} ({type(error).__name__})"
+        ) from error
+    finally:
+        await consumer.stop()
+
+
+def _remove(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise UpwellError(f"cannot remove {path}: {error.strerror}. The rest is done; remove it by hand") from None
+
+
+def _size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
