@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
-import msgspec
-from aiokafka import AIOKafkaConsumer
 
 from streams import admin, broker, follow, settings, views
 from streams.engine.effects import Record
 from streams.follow import Start
 from streams.settings import KafkaSettings
-from streams.topics import Topic, Topics, topics
+from streams.titles import learn, titles_of
+from streams.topics import Topics, topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,12 @@ async def _tail(bootstrap: str, kafka: KafkaSettings, contract: Topics, request:
             offsets |= await follow.offsets(
                 consumer, contract.catalogue.name, contract.catalogue.partitions, Start.LATEST
             )
-            await _read_titles(consumer, contract.catalogue, titles)
+            titles |= await titles_of(consumer, contract.catalogue)
         wanted = None if request.user is None else request.user.encode()
         printed = 0
         async for record in follow.onwards(consumer, offsets):
             if record.topic != topic.name:
-                _learn_title(record, titles)
+                learn(titles, record)
             elif wanted is None or record.key == wanted:
                 _print(record, view, titles, as_json=request.as_json)
                 printed += 1
@@ -112,24 +111,3 @@ def _print(record: Record, view: View, titles: dict[str, str], *, as_json: bool)
         click.echo(line)
     else:
         click.echo(f"no JSON at {record.topic}/{record.partition} @ {record.offset}", err=True)
-
-
-class _Titled(msgspec.Struct):
-    title: str
-
-
-_decode_title = msgspec.json.Decoder(_Titled).decode
-
-
-async def _read_titles(consumer: AIOKafkaConsumer, catalogue: Topic, titles: dict[str, str]) -> None:
-    async for record in follow.until_now(consumer, catalogue.name, catalogue.partitions):
-        _learn_title(record, titles)
-
-
-def _learn_title(record: Record, titles: dict[str, str]) -> None:
-    """Note an item's title. A deleted item keeps its own: recommendations of before may still name it."""
-    if record.key and record.value:
-        try:
-            titles[record.key.decode()] = _decode_title(record.value).title
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return

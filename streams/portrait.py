@@ -1,0 +1,112 @@
+"""A shopper's profile in words and as JSON: what happened, what is a habit, what would be searched for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from streams.core import candidates
+from streams.core import profile as profiles
+from streams.core.events import Interaction
+from streams.core.profile import RING, Interest, Profile
+from streams.views import moment
+
+SHOWN = 10
+"""Recent interactions, habits and items of an interest that are told in words, at most."""
+
+Titles = Mapping[str, str]
+"""Item id → title."""
+
+
+def stage(profile: Profile, now: int) -> str:
+    """Where recommendations would come from: `profile`, or `popularity` as long as nothing is known of the taste."""
+    return "profile" if profiles.interests(profile, now) else "popularity"
+
+
+def as_of(profile: Profile) -> int:
+    """The event time that a profile holds for: that of its newest interaction, 0 without any. Unix milliseconds."""
+    return profile.recent[-1].time if profile.recent else 0
+
+
+def in_words(profile: Profile, titles: Titles) -> str:
+    """Several lines for people."""
+    now = as_of(profile)
+    return "\n".join([
+        f"stage: {stage(profile, now)}",
+        *_section(
+            f"recent, newest first ({len(profile.recent)} of at most {RING})",
+            [_interaction(interaction, titles) for interaction in reversed(profile.recent)],
+        ),
+        *_section("habits, strongest first", [_habit(profile, item, now, titles) for item in _habits(profile, now)]),
+        *(
+            line
+            for interest in profiles.interests(profile, now)
+            for line in _section(
+                f"would search for what is like ({interest.name})",
+                [f"{weight:+6.2f}  {_named(item, titles)}" for item, weight in _strongest(interest)],
+            )
+        ),
+        *_section("would leave out, turned down", [_named(i, titles) for i in sorted(profiles.rejected(profile))]),
+        *_section("would leave out, in the cart", [_named(i, titles) for i in sorted(profiles.in_cart(profile))]),
+    ])  # fmt: skip
+
+
+def as_json(profile: Profile, titles: Titles) -> dict[str, Any]:
+    """The same for programs, nothing left out. Times in Unix milliseconds; `strength` is a decayed count."""
+    now = as_of(profile)
+    return {
+        "offset": profile.offset,
+        "time": now,
+        "stage": stage(profile, now),
+        "recent": [interaction._asdict() | _title(interaction.item, titles) for interaction in profile.recent],
+        "habits": [
+            {"item": item, "strength": _strength(profile, item, now)}
+            | profile.habits[item]._asdict()
+            | _title(item, titles)
+            for item in _habits(profile, now)
+        ],
+        "interests": {
+            interest.name: [
+                {"item": item, "weight": weight} | _title(item, titles) for item, weight in _strongest(interest)
+            ]
+            for interest in profiles.interests(profile, now)
+        },
+        "turned_down": sorted(profiles.rejected(profile)),
+        "in_cart": sorted(profiles.in_cart(profile)),
+        "remembered_event_ids": len(profile.seen),
+    }
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    left = len(lines) - SHOWN
+    more = [f"  … and {left} more"] if left > 0 else []
+    return [f"{title}:", *(f"  {line}" for line in lines[:SHOWN]), *more] if lines else []
+
+
+def _interaction(interaction: Interaction, titles: Titles) -> str:
+    return f"{moment(interaction.time)}  {interaction.type.value:<10}  {_named(interaction.item, titles)}"
+
+
+def _habits(profile: Profile, now: int) -> list[str]:
+    return candidates.buy_again(profile, now)
+
+
+def _strength(profile: Profile, item: str, now: int) -> float:
+    return candidates.habit_strength(profile.habits[item], now)
+
+
+def _habit(profile: Profile, item: str, now: int, titles: Titles) -> str:
+    habit = profile.habits[item]
+    often = "once" if habit.purchases == 1 else f"{habit.purchases} times, first on {moment(habit.first)[:10]}"
+    strength = _strength(profile, item, now)
+    return f"{_named(item, titles)}  bought {often}, last on {moment(habit.last)[:10]}; counts {strength:.2f} now"
+
+
+def _strongest(interest: Interest) -> list[tuple[str, float]]:
+    return sorted(zip(interest.items, interest.weights, strict=True), key=lambda pair: (-abs(pair[1]), pair[0]))
+
+
+def _named(item: str, titles: Titles) -> str:
+    return f"{titles[item]} ({item})" if item in titles else item
+
+
+def _title(item: str, titles: Titles) -> dict[str, str]:
+    return {"title": titles[item]} if item in titles else {}
