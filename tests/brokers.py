@@ -6,6 +6,8 @@ KAFKA_BOOTSTRAP_SERVERS → Docker (testcontainers) → Apache Kafka as a child 
 import asyncio
 import contextlib
 import gc
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
@@ -57,6 +59,16 @@ class PrivateBroker:
         """End its process at once, as a crash does."""
         assert self.broker.process is not None
         self.broker.process.kill()
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """It takes connections and answers nothing, as on a disk that hangs."""
+        assert self.broker.process is not None
+        os.kill(self.broker.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.broker.process.pid, signal.SIGCONT)
 
 
 def _in_docker(stack: contextlib.ExitStack) -> Broker | None:

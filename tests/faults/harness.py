@@ -67,8 +67,13 @@ class Shop:
             await producer.flush()
 
     @contextlib.asynccontextmanager
-    async def load(self, *, per_second: int = 1_500, seed: int = SEED, poison_every: int = 0) -> AsyncIterator[None]:
-        """Produce in the background for as long as the block lasts, and see that something came of it."""
+    async def load(
+        self, *, per_second: int = 1_500, seed: int = SEED, poison_every: int = 0, once: bool = False
+    ) -> AsyncIterator[None]:
+        """Produce in the background for as long as the block lasts, and see that something came of it.
+
+        With `once` every record has a key of its own: no later record mends a row that was lost.
+        """
         done = asyncio.Event()
 
         async def run() -> int:
@@ -79,7 +84,8 @@ class Shop:
                     for _ in range(per_second // 20):
                         sent += 1
                         poisonous = poison_every and sent % poison_every == 0
-                        await self._produce_one(producer, rng, sent, POISON if poisonous else b"n%d" % sent)
+                        key = b"once-%d" % sent if once else None
+                        await self._produce_one(producer, rng, sent, POISON if poisonous else b"n%d" % sent, key)
                     await producer.flush()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(done.wait(), 0.05)
@@ -94,8 +100,10 @@ class Shop:
         done.set()
         assert await running > 0
 
-    async def _produce_one(self, producer: AIOKafkaProducer, rng: random.Random, number: int, value: bytes) -> None:
-        key = b"key-%03d" % rng.randrange(KEYS)
+    async def _produce_one(
+        self, producer: AIOKafkaProducer, rng: random.Random, number: int, value: bytes, key: bytes | None = None
+    ) -> None:
+        key = key or b"key-%03d" % rng.randrange(KEYS)
         await producer.send(self.role.source.name, value, key=key, headers=[("trace", b"%d" % number)])
 
     async def progress(self) -> None:
