@@ -37,6 +37,26 @@ async def test_killed_under_load(counting: Shop, started: Start, lose_disk: bool
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+async def test_three_workers_killed_in_turn(counting: Shop, started: Start, seed: int) -> None:
+    rng = random.Random(seed)
+    workers = [started(counting.worker(name, static=True)) for name in ("a", "b", "c")]
+    async with counting.load(seed=seed):
+        await counting.progress()
+        for _ in range(7):
+            victim = rng.choice(workers)
+            victim.kill()
+            if rng.random() < 0.3:
+                victim.lose_disk()
+            victim.start()
+            await asyncio.sleep(rng.uniform(0.5, 2.5))
+        await counting.progress()
+    await counting.caught_up()
+    for worker in workers:
+        await worker.stop()
+    await counting.assert_exact()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_second_worker_joins_and_leaves_under_load(counting: Shop, started: Start, seed: int) -> None:
     rng = random.Random(seed)
     first, second = started(counting.worker("a")), started(counting.worker("b"))
