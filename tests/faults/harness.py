@@ -233,7 +233,7 @@ class Worker:
         """SIGTERM, and it must end in good order. One that is only starting is given the time to."""
         process = self._running()
         async with asyncio.timeout(_CAUGHT_UP_S):
-            while SERVING not in self._log.read_text()[self._log_start :]:  # noqa: ASYNC110 - another process
+            while SERVING.encode() not in self._log.read_bytes()[self._log_start :]:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
         process.terminate()
         code = await asyncio.to_thread(process.wait, 40)
