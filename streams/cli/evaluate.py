@@ -71,7 +71,7 @@ class Options(TypedDict):
 @click.option("--model", default=HASHING, show_default=True, help="Encoder of the catalogue.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
-    r"""Replay a log of events and catalogue items, and tell how well a policy foresaw it.
+    """Replay a log of events and catalogue items, and tell how well a policy foresaw it.
 
     LOG is one or more JSON Lines files, as `upwell produce` takes them. What a user did at one time is one set. Every
     set is predicted from the state before it, and the whole catalogue is ranked; then it is learnt from.
