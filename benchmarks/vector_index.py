@@ -1,6 +1,6 @@
 """The live index beside raw hnswlib, and beside usearch and faiss where they are installed.
 
-    python -m benchmarks.index [--vectors FILE.npy] [--items 20000] [--k 100]
+    python -m benchmarks.vector_index [--vectors FILE.npy] [--items 20000] [--k 100]
 
 FILE.npy holds float32 (n, dim) sentence embeddings of real short texts; without it a mixture of clusters stands in for
 them, which is easier for every graph. Queries are shopper profiles: decayed means of eight neighbours of an item that
@@ -276,7 +276,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # it is read when numpy is imported: start again with it
         one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.index", *sys.argv[1:]], {**os.environ, **one})
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.vector_index", *sys.argv[1:]], {**os.environ, **one})
     wanted = chosen.items + HELD_OUT
     every = mixture(wanted) if chosen.vectors is None else unit(np.load(chosen.vectors).astype(np.float32))
     every = np.random.default_rng(0).permutation(every)[:wanted]
