@@ -88,13 +88,15 @@ class Report:
 
 
 def _latency_table(latencies: Sequence[Latency]) -> Table:
-    table = Table("Event to recommendation", "p50 ms", "p99 ms", "longest ms", "worker's cores", "answers an event")
+    table = Table(
+        "Event to recommendation", "p50 ms", "p99 ms", "longest ms", "worker's cores", "answers an event", "unanswered"
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for latency in latencies:
         table.add_row(
             f"{latency.rate:,} events/s", f"{latency.p50_ms:,.1f}", f"{latency.p99_ms:,.1f}",
-            f"{latency.max_ms:,.1f}", f"{latency.cores:.2f}", f"{latency.answers:.2f}",
+            f"{latency.max_ms:,.1f}", f"{latency.cores:.2f}", f"{latency.answers:.2f}", f"{latency.unanswered:,}",
         )  # fmt: skip
     return table
 
