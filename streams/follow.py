@@ -1,5 +1,6 @@
 """Follows topics from a chosen place, outside every consumer group: nothing is committed, nobody is disturbed."""
 
+import asyncio
 import contextlib
 import heapq
 from collections.abc import AsyncIterator, Mapping
@@ -115,6 +116,7 @@ async def _stream(consumer: AIOKafkaConsumer, partition: TopicPartition, end: in
         for record in (await consumer.getmany(partition, timeout_ms=_POLL_MS)).get(partition, ()):
             if record.offset < end:
                 yield record
+        await asyncio.sleep(0)  # what is fetched already is given without waiting, and fetching needs the event loop
     # Or the broker holds back what is fetched for others until there is something new here.
     consumer.pause(partition)
 

@@ -18,6 +18,7 @@ What a replay cannot know: a compacted topic holds the newest record of a key, s
 there before its last change, and a worker's replica may have been a moment behind what a replay knows.
 """
 
+import asyncio
 import heapq
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -255,6 +256,7 @@ def digest(rows: dict[tuple[int, bytes], bytes]) -> str:
 
 async def _commit(committer: Committer, unit: Unit) -> None:
     await committer.commit(Batch(unit[0].topic, unit[0].partition, unit), lambda: True)
+    await asyncio.sleep(0)  # nothing else here waits, and whoever reads the records needs the event loop, too
 
 
 async def _exact(dim: int) -> ReplicaIndex:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ProducerFenced
 
 from streams import changelogs, codecs, follow
 from streams.core.profile import Profile
 from streams.engine.deadletters import dead_letter
 from streams.engine.effects import Record, Rejection, RejectReason
-from streams.redrive import Fate, earlier
+from streams.redrive import REDRIVEN, Fate, earlier
 from streams.redriver import Decided, FencedError, Selection, send_back, transactional_id
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topic, Topics
@@ -95,6 +96,25 @@ async def test_one_that_is_overtaken_writes_nothing_more(
     assert copies(found) == sorted(f"{shop_topics.events.name}/{n % 2}@{n // 2}" for n in range(1_200))
     originals = {(r.partition, r.key, r.value, r.headers[0]) for r in found if not earlier(r.headers)}
     assert {(r.partition, r.key, r.value, r.headers[0]) for r in found if earlier(r.headers)} == originals
+
+
+async def test_what_one_that_died_had_sent_counts_as_sent(
+    settings: Settings, bootstrap: str, shop_topics: Topics
+) -> None:
+    """Its transaction is aborted, and workers, who read everything, have the record all the same."""
+    await refuse(bootstrap, shop_topics, 4)
+    name = shop_topics.events.name
+    dead = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=transactional_id(settings.shop))
+    await dead.start()
+    await dead.begin_transaction()
+    mark = [(REDRIVEN, f"{name}/1@0".encode())]
+    await dead.send_and_wait(name, b"refused 1", b"u1", partition=1, headers=mark)
+    decided = await go_back(bootstrap, shop_topics, settings)
+    assert [one.fate for one in decided] == [Fate.SEND, Fate.SEND, Fate.REDRIVEN, Fate.SEND]
+    assert copies(await records(bootstrap, shop_topics)) == [f"{name}/0@0", f"{name}/0@1", f"{name}/1@0", f"{name}/1@1"]
+    with pytest.raises(ProducerFenced):
+        await dead.send_and_wait(name, b"refused 3", b"u3", partition=1, headers=mark)
+    await dead.stop()
 
 
 async def shopping(shop: Desk, first: int, count: int) -> None:
