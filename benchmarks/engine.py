@@ -18,7 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-# As a script this has its own folder first on the path, where index.py would be taken for the package `index`.
+# As a script this has its own folder first on the path: its parent is where `benchmarks` is found from.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from rich.console import Console
