@@ -276,7 +276,9 @@ def main() -> None:
     chosen = parser.parse_args()
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # it is read when numpy is imported: start again with it
         one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.vector_index", *sys.argv[1:]], {**os.environ, **one})
+        os.execve(
+            sys.executable, [sys.executable, "-m", "benchmarks.vector_index", *sys.argv[1:]], {**os.environ, **one}
+        )
     wanted = chosen.items + HELD_OUT
     every = mixture(wanted) if chosen.vectors is None else unit(np.load(chosen.vectors).astype(np.float32))
     every = np.random.default_rng(0).permutation(every)[:wanted]

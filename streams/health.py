@@ -39,7 +39,7 @@ class StallDetector:
         self._end = 0
         self._since = 0.0
 
-    def stalled(self, now: float, consumed: int, end: int, behind: bool) -> bool:
+    def stalled(self, now: float, consumed: int, end: int, behind: bool, slack: int = 0) -> bool:
         """Look once more.
 
         Args:
@@ -47,10 +47,11 @@ class StallDetector:
             consumed: records consumed so far, over all partitions.
             end: sum of the partitions' end offsets.
             behind: whether there is anything left to consume.
+            slack: offsets that may come without a record: the end of a transaction takes one on its partition.
         """
         if consumed != self._consumed or not behind:
             self._consumed, self._end, self._since = consumed, end, now
-        return end > self._end and now - self._since >= self._patience_s
+        return end > self._end + slack and now - self._since >= self._patience_s
 
 
 class LoopGuard:

@@ -20,7 +20,7 @@ from streams.core.profile import Interest, Profile
 from streams.records import Cited, Reason, RecommendedItem
 from streams.replicas import Replica
 
-SHORTLIST = 3
+SHORTLIST = 2
 """Diversification chooses from this many times the size of the recommendation."""
 
 TOGETHER = 64

@@ -68,7 +68,7 @@ async def watch(role: Watched, bootstrap: str, kafka: KafkaSettings, patience_s:
             except KafkaError:  # without a broker nobody makes progress; the engine's own tries go on
                 continue
             behind = any(ends[partition] > positions[partition.partition] for partition in partitions)
-            if detector.stalled(time.monotonic(), role.stats.records, sum(ends.values()), behind):
+            if detector.stalled(time.monotonic(), role.stats.records, sum(ends.values()), behind, len(positions)):
                 raise StalledError(
                     f"the {role.stats.role} role consumed nothing for {patience_s:.0f} s while {role.source} grew"
                 )

@@ -16,6 +16,7 @@ COMMANDS = {
     "tail": "Watch a topic: recommendations, events, refused records.",
     "profile": "What is known of a shopper, now or as of an offset.",
     "dlq": "Look at refused records, and send them back.",
+    "evaluate": "What a policy is worth on a recorded log, beside baselines.",
     "replay": "State and recommendations once more, from the topics.",
     "reset": "Let the state go, to have it rebuilt from events and catalogue.",
     "topics": "Create the topics, list them, compare them with the contract.",

@@ -4,7 +4,6 @@ Channels speak different languages (a cosine, a count, a mass), so they are fuse
 (Cormack, Clarke & Büttcher, SIGIR 2009), score(item) = Σ_channel weight / (60 + rank).
 """
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -35,7 +34,7 @@ def fuse(channels: Mapping[Channel, Sequence[str]], weights: Mapping[Channel, fl
             ranks[channel] = {item: rank for rank, item in enumerate(items, start=1)}
             for rank, item in enumerate(items, start=1):
                 scores[item] = scores.get(item, 0.0) + weight / (RRF_K + rank)
-    best = heapq.nsmallest(count, scores, key=lambda item: (-scores[item], item))
+    best = [item for _, item in sorted((-score, item) for item, score in scores.items())[:count]]
     return [
         Candidate(
             item,

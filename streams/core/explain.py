@@ -102,4 +102,4 @@ def _content(
 
 
 def _day(millis: int) -> str:
-    return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(millis / 1000, UTC).date().isoformat()

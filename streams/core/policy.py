@@ -31,7 +31,7 @@ class Policy:
     size: int = 20
     pool: int = 60
     channel_weights: Mapping[Channel, float] = field(
-        default_factory=lambda: {Channel.CONTENT: 1.0, Channel.POPULAR: 1.0, Channel.BUY_AGAIN: 1.3}
+        default_factory=lambda: {Channel.CONTENT: 0.6, Channel.POPULAR: 0.6, Channel.BUY_AGAIN: 1.3}
     )
     diversity: float = 0.9
     max_per_category: int | None = None

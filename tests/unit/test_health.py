@@ -34,6 +34,12 @@ def test_nothing_consumed_while_the_log_grows_is_a_stall_after_the_patience() ->
     assert seen == [False, False, False, True]
 
 
+def test_the_end_of_a_transaction_is_no_record() -> None:
+    detector = StallDetector(10)
+    assert not any(detector.stalled(t, 7, end, True, 2) for t, end in ((0.0, 50), (5.0, 51), (20.0, 52)))
+    assert detector.stalled(30.0, 7, 53, True, 2)
+
+
 def test_progress_starts_the_patience_anew() -> None:
     seen = looks(StallDetector(10), (0, 7, 50, True), (9, 8, 52, True), (18, 8, 60, True), (19, 8, 61, True))
     assert seen == [False, False, False, True]
