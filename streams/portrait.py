@@ -90,7 +90,7 @@ def _habits(profile: Profile, now: int) -> list[str]:
 
 
 def _strength(profile: Profile, item: str, now: int) -> float:
-    return candidates.habit_strength(profile.habits[item], now)
+    return candidates.habit_strengths(profile, now)[item]
 
 
 def _habit(profile: Profile, item: str, now: int, titles: Titles) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from streams.core import decay
 from streams.core.policy import Channel
-from streams.core.profile import HABIT_HALF_LIFE_MS, Habit, Profile
+from streams.core.profile import HABIT_HALF_LIFE_MS, Profile
 
 RRF_K = 60
 """Rank constant of the paper: how little the very first ranks stand out."""
@@ -59,11 +59,14 @@ def merge(lists: Iterable[Sequence[str]]) -> list[str]:
 
 def buy_again(profile: Profile, now: int) -> list[str]:
     """What the shopper buys, strongest habit first. `now` is event time, Unix milliseconds."""
-    scores = {item: habit_strength(habit, now) for item, habit in profile.habits.items()}
-    return sorted(scores, key=lambda item: (-scores[item], item))
+    ranked = sorted((-strength, item) for item, strength in habit_strengths(profile, now).items())
+    return [item for _, item in ranked]
 
 
-def habit_strength(habit: Habit, now: int) -> float:
-    """Decayed number of purchases: personal frequency and recency. Bought once is half a habit."""
-    strength = decay.value_at(habit.log_mass, now, HABIT_HALF_LIFE_MS)
-    return strength if habit.purchases > 1 else 0.5 * strength
+def habit_strengths(profile: Profile, now: int) -> dict[str, float]:
+    """Decayed number of purchases by item: personal frequency and recency. Bought once is half a habit."""
+    counts = decay.values_at((habit.log_mass for habit in profile.habits.values()), now, HABIT_HALF_LIFE_MS)
+    return {
+        item: count if habit.purchases > 1 else 0.5 * count
+        for count, (item, habit) in zip(counts, profile.habits.items(), strict=True)
+    }

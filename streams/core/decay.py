@@ -7,6 +7,7 @@ leaves the range of a float64 within decades. Sums do not depend on the order of
 """
 
 import math
+from collections.abc import Iterable
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -28,6 +29,7 @@ def add(a: float, b: float) -> float:
     return high + math.log1p(math.exp(low - high))
 
 
-def value_at(log_mass: float, now: int, half_life_ms: float) -> float:
-    """The decayed value of a log mass at `now` (Unix milliseconds); 0.0 for `EMPTY`."""
-    return math.exp(log_mass - now / half_life_ms * math.log(2.0))
+def values_at(log_masses: Iterable[float], now: int, half_life_ms: float) -> list[float]:
+    """The decayed values of log masses at `now` (Unix milliseconds); 0.0 for `EMPTY`."""
+    shift = now / half_life_ms * math.log(2.0)
+    return [math.exp(mass - shift) for mass in log_masses]

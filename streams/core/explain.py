@@ -1,5 +1,6 @@
 """Reasons: which channel, how much, and which of the shopper's events it rests on."""
 
+import functools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.candidates import Candidate
+from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
 from streams.core.policy import Channel
 from streams.core.profile import INTENT_HALF_LIFE, Habit, Profile
@@ -102,4 +104,10 @@ def _content(
 
 
 def _day(millis: int) -> str:
-    return datetime.fromtimestamp(millis / 1000, UTC).date().isoformat()
+    return _date(millis // DAY_MS)
+
+
+@functools.lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    """A day since the epoch as a date; a list names the same few again and again."""
+    return datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat()

@@ -140,7 +140,8 @@ def interests(profile: Profile, now: int) -> list[Interest]:
     if any(weight > 0 for weight in intent.values()):
         found.append(Interest("intent", list(intent), list(intent.values())))
     if profile.habits:
-        weights = [decay.value_at(habit.log_mass, now, HABIT_HALF_LIFE_MS) for habit in profile.habits.values()]
+        masses = (habit.log_mass for habit in profile.habits.values())
+        weights = decay.values_at(masses, now, HABIT_HALF_LIFE_MS)
         found.append(Interest("habits", list(profile.habits), weights))
     return found
 

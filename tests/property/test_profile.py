@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core import decay
 from streams.core import profile as profiles
 from streams.core.events import Arrival, EventType
 from streams.core.profile import HABIT_HALF_LIFE_MS, HABITS, RING, SEEN, Profile, fold, fresh
@@ -39,7 +40,7 @@ def test_the_fold_is_what_the_oracle_says(log: list[Arrival]) -> None:
     for item, (purchases, first, last, mass) in expected.items():
         habit = profile.habits[item]
         assert (habit.purchases, habit.first, habit.last) == (purchases, first, last)
-        assert profiles.decay.value_at(habit.log_mass, T0, HABIT_HALF_LIFE_MS) == pytest.approx(mass)
+        assert decay.values_at([habit.log_mass], T0, HABIT_HALF_LIFE_MS) == pytest.approx([mass])
 
 
 @given(logs(), st.lists(st.integers(0, 80), max_size=6))
