@@ -6,7 +6,7 @@ UpwellError
 ├── ContractError        a topic, record or stored row is not what this version expects
 └── DataError            a file the user named cannot be read as what it should be
 
-`streams.engine` (StoreError, PublishError, TooLargeError) and `streams.worker` (WorkerError, StalledError) add their own
+`streams.engine` (StoreError, PublishError, TooLargeError) and the worker (WorkerError, StalledError) add their own
 below the root.
 
 Messages say what was got, what was wanted and what to do. They never carry personal data: no user ids,
