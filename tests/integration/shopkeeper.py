@@ -46,6 +46,7 @@ async def worker(
         if until in said[-1]:
             break
     else:
+        await process.wait()
         raise AssertionError("the worker ended while it started:\n" + "".join(said))
     draining = asyncio.create_task(process.stderr.read())
     try:

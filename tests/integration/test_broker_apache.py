@@ -89,7 +89,10 @@ def test_it_listens_on_the_loopback_interface_only(kafka_node: PrivateBroker) ->
 
 def _listening(process: ProcessId) -> set[tuple[str, int]]:
     """Address (as the kernel prints it) and port of the process's listening sockets; see proc_pid_net(5)."""
-    sockets = {str(fd.readlink()) for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
+    sockets = set()
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the broker opens and closes files all the time
+            sockets.add(str(descriptor.readlink()))
     rows = [line.split() for line in Path(f"/proc/{process.pid}/net/tcp6").read_text().splitlines()[1:]]
     return {
         (row[1].split(":")[0], int(row[1].split(":")[1], 16))
