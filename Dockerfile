@@ -62,6 +62,8 @@ CMD ["demo", "--produce-only"]
 FROM runtime AS worker
 COPY --from=builder /opt/upwell /opt/upwell
 VOLUME ["/var/lib/upwell"]
-# A worker that fails ends by itself; this tells one that has lost its broker or finds other topics than it expects.
-HEALTHCHECK --interval=60s --timeout=20s --start-period=60s --retries=3 CMD ["upwell", "topics", "check"]
+# A worker that fails ends by itself; this tells one that is held up, by its broker or its disk.
+ENV UPWELL_PROBE_PORT=8098
+HEALTHCHECK --interval=60s --timeout=20s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8098/readyz', timeout=10)"]
 CMD ["worker"]
