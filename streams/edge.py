@@ -44,10 +44,11 @@ def limits_of(settings: Settings) -> Limits:
 
 
 class AcceptedEvent(NamedTuple):
-    """An event with its shopper, ready to be folded."""
+    """An event with its shopper and its record's Kafka timestamp (Unix milliseconds), ready to be folded."""
 
     shopper: str
     event: Event
+    timestamp: int
     arrival: Arrival
 
 
@@ -64,7 +65,7 @@ def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
     )
     if isinstance(checked, events.Invalid):
         return Rejection(record, RejectReason(checked.reason), checked.detail)
-    return AcceptedEvent(key, event, Arrival(record.offset, event.id, checked))
+    return AcceptedEvent(key, event, record.timestamp, Arrival(record.offset, event.id, checked))
 
 
 def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | None] | Rejection:

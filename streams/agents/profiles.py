@@ -97,13 +97,20 @@ class ProfilesHandler:
         outputs = []
         for update, shopper, slate in zip(current, shoppers, slates, strict=True):
             offset = update.profile.offset
-            last = update.events[-1].event
-            record = next(r for r in reversed(batch.records) if r.offset == offset)
+            last = update.events[-1]
             recommendation = Recommendation(
                 id=recommendation_id(update.shopper, batch.partition, offset, self._policy.name),
                 user=update.shopper,
                 time=shopper.now,
-                trigger=Trigger(batch.topic, batch.partition, offset, last.id, last.type, record.timestamp, last.item),
+                trigger=Trigger(
+                    batch.topic,
+                    batch.partition,
+                    offset,
+                    last.event.id,
+                    last.event.type,
+                    last.timestamp,
+                    last.event.item,
+                ),
                 items=slate.items,
                 as_of={**as_of, f"{batch.topic}/{batch.partition}": offset},
                 model=self._replica.model,
