@@ -70,8 +70,9 @@ class ProfilesHandler:
         for (shopper, events), row in zip(by_shopper.items(), rows, strict=True):
             before = codecs.decode_profile(row)
             arrivals = [event.arrival for event in events]
-            fresh.extend(profiles.fresh(before, arrivals))
-            updates.append(_Update(shopper, events, profiles.fold(before, arrivals)))
+            new = profiles.fresh(before, arrivals)
+            fresh.extend(new)
+            updates.append(_Update(shopper, events, profiles.absorb(before, new, arrivals[-1].offset)))
         fresh.sort()
         return updates, fresh
 

@@ -89,18 +89,23 @@ def fresh(profile: Profile, arrivals: Iterable[Arrival]) -> list[Arrival]:
 
 def fold(profile: Profile, arrivals: Sequence[Arrival]) -> Profile:
     """Apply a shopper's arrivals, in offset order. Returns the same object when all were applied before."""
-    if not arrivals or arrivals[-1].offset <= profile.offset:
+    return absorb(profile, fresh(profile, arrivals), arrivals[-1].offset) if arrivals else profile
+
+
+def absorb(profile: Profile, new: Iterable[Arrival], offset: int) -> Profile:
+    """Apply what `fresh` let through of a shopper's arrivals, the last of which is at `offset`."""
+    if offset <= profile.offset:
         return profile
     recent = list(profile.recent)
     habits = dict(profile.habits)
     seen = list(profile.seen)
-    for arrival in fresh(profile, arrivals):
+    for arrival in new:
         seen.append(fingerprint(arrival.event))
         if arrival.interaction is not None:
             _remember(recent, arrival.interaction)
             if arrival.interaction.type is EventType.PURCHASE and arrival.interaction.weight > 0:
                 _bought(habits, arrival.interaction)
-    return Profile(arrivals[-1].offset, tuple(recent), habits, tuple(seen[-SEEN:]))
+    return Profile(offset, tuple(recent), habits, tuple(seen[-SEEN:]))
 
 
 def _remember(recent: list[Interaction], interaction: Interaction) -> None:
