@@ -1,6 +1,6 @@
 """Runs a handler on a batch and makes its effects true, in the one order that survives a crash at any point.
 
-    rejections on the DLQ → rows on the changelogs → rows in the local stores → outputs
+    rejections on the DLQ → deltas → rows on the changelogs → rows in the local stores → outputs
     (each acknowledged before the next starts; several tables in the order in which the handler named them)
 
 Whoever calls `Committer.commit` may acknowledge the batch when it returns True, and must not when it returns False.
@@ -136,6 +136,8 @@ class Committer:
 
     async def _make_true(self, batch: Batch, effects: Effects, current: Callable[[], bool]) -> None:
         await self._reject(effects.rejections, current)
+        if effects.deltas:
+            await self._send(effects.deltas, current)
         reached = {}
         for name, rows in effects.rows.items():
             if rows:

@@ -1,7 +1,7 @@
 """What a handler gets and what it gives back. No Kafka in here: a handler is tested with plain objects.
 
     records of one partition ──► handler(batch, read) ──► Effects ──► the engine commits them, in this order:
-        rejections to the DLQ → rows to the changelog (acknowledged) → rows to RocksDB → outputs → ack
+        rejections to the DLQ → deltas → rows to the changelog → rows to RocksDB → outputs → ack
 
 Everything in `Effects` is data. Only `streams.engine` turns it into I/O.
 """
@@ -79,8 +79,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """All that a batch changes. `rows` is by table name; a key appears at most once in a table."""
+    """All that a batch changes.
 
+    Attributes:
+        deltas: records for other roles to add up. They are out before the rows that say they were sent, so after a
+            crash they are made again from the rows as they were: whoever adds them up skips what it has by its origin.
+        rows: by table name; a key appears at most once in a table.
+        outputs: records that rest on the rows.
+        rejections: records that are refused.
+    """
+
+    deltas: list[Output] = field(default_factory=list)
     rows: dict[str, list[Row]] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
