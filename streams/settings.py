@@ -173,6 +173,27 @@ class Settings(BaseSettings):
         return path.expanduser().resolve()
 
 
+class ApiSettings(BaseSettings):
+    """`UPWELL_API_*`: what `upwell serve` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="UPWELL_API_", extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on; other than loopback only with API keys")
+    port: int = Field(8080, ge=0, le=65_535, description="port to listen on; 0 for a free one")
+    keys_file: Path | None = Field(None, description="file with the API keys, one a line (`upwell keys new`)")
+    certfile: Path | None = Field(None, description="PEM certificate chain, for TLS")
+    keyfile: Path | None = Field(None, description="PEM key of the certificate")
+    tls_elsewhere: bool = Field(
+        False, description="something in front ends TLS: API keys may reach an address other than loopback in the clear"
+    )
+    rate: float = Field(100.0, gt=0, description="requests a second that one key may make")
+    burst: int = Field(200, ge=1, description="requests that one key may make at once")
+    concurrency: int = Field(64, ge=1, description="requests worked on at a time")
+    queue: int = Field(256, ge=0, description="requests waiting for their turn; more are answered 503 at once")
+    deadline_ms: int = Field(2_000, ge=1, description="a request not answered by then is answered 503 or 504")
+    max_body_bytes: int = Field(8_388_608, ge=1_024, description="larger request bodies are refused")
+
+
 def load() -> tuple[Settings, KafkaSettings]:
     """Read the environment.
 
@@ -184,6 +205,18 @@ def load() -> tuple[Settings, KafkaSettings]:
     if settings is None or kafka is None:
         raise ConfigError("settings are wrong:\n" + "\n".join(f"  {line}" for line in wrong + wrong_too))
     return settings, kafka
+
+
+def load_api() -> ApiSettings:
+    """Read what `upwell serve` is told.
+
+    Raises:
+        ConfigError: naming every variable that is wrong, without its value.
+    """
+    settings, wrong = _read(ApiSettings)
+    if settings is None:
+        raise ConfigError("settings are wrong:\n" + "\n".join(f"  {line}" for line in wrong))
+    return settings
 
 
 Model = TypeVar("Model", bound=BaseSettings)

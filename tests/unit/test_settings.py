@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams import settings
 from streams.errors import ConfigError
-from streams.settings import KafkaSettings, Settings
+from streams.settings import ApiSettings, KafkaSettings, Settings
 
 CANARY = "kanarienvogel"
 """Stands for a secret in a value that is wrong: it must never be shown."""
@@ -62,6 +62,14 @@ def refused(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_a_wrong_value_is_named_not_shown(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"  {name}" in refused({name: value}, monkeypatch)
+
+
+def test_a_wrong_api_setting_is_named_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPWELL_API_PORT", CANARY)
+    monkeypatch.setenv("UPWELL_API_RATE", "0")
+    with pytest.raises(ConfigError, match="(?s)UPWELL_API_PORT: .*UPWELL_API_RATE: ") as caught:
+        settings.load_api()
+    assert CANARY not in str(caught.value)
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +135,7 @@ def test_directories_follow_xdg_and_are_absolute(tmp_path: Path, monkeypatch: py
 
 
 def test_every_setting_says_what_it_is() -> None:
-    for model in (Settings, KafkaSettings):
+    for model in (Settings, KafkaSettings, ApiSettings):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name} has no description"
 
