@@ -67,7 +67,7 @@ def test_a_wrong_value_is_named_not_shown(name: str, value: str, monkeypatch: py
 def test_a_wrong_api_setting_is_named_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPWELL_API_PORT", CANARY)
     monkeypatch.setenv("UPWELL_API_RATE", "0")
-    with pytest.raises(ConfigError, match="(?s)UPWELL_API_PORT: .*UPWELL_API_RATE: ") as caught:
+    with pytest.raises(ConfigError, match=r"(?s)UPWELL_API_PORT: .*UPWELL_API_RATE: ") as caught:
         settings.load_api()
     assert CANARY not in str(caught.value)
 
