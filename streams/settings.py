@@ -131,6 +131,9 @@ class Settings(BaseSettings):
 
     recommend: int = Field(20, ge=1, le=200, description="items in a recommendation")
     policy: str = Field("default", description="name stamped on recommendations", pattern=r"^[a-zA-Z0-9._-]{1,40}$")
+    policy_file: Path | None = Field(
+        None, description="TOML or JSON file of the policy; its name and digest are stamped instead"
+    )
     event_weights: Annotated[dict[str, float], NoDecode] = Field(
         default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}'
     )

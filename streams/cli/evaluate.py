@@ -11,13 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from encoders.base import Encoder
 from encoders.models import HASHING, load_encoder
-from streams import settings
+from streams import policies, settings
 from streams.agents.encoder import TEMPLATE
 from streams.core.events import EventType
 from streams.edge import limits_of
 from streams.errors import DataError
 from streams.evaluation import log as logs
-from streams.evaluation import policies, report, study
+from streams.evaluation import report, study
 from streams.evaluation.baselines import NAMES
 from streams.evaluation.judge import SLICES
 from streams.evaluation.log import Log
@@ -148,5 +148,5 @@ def _about(log: Log, wanted: Study, findings: Findings, encoder: Encoder) -> dic
             "limit": reading.limit,
         },
         "model": encoder.id,
-        "policies": [msgspec.to_builtins(policy) for policy in wanted.policies],
+        "policies": [policies.as_json(policy) for policy in wanted.policies],
     }

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from streams.core.rules import Rule
+
 
 class Channel(StrEnum):
     """Where candidates come from. The values are the wire names."""
@@ -25,6 +27,7 @@ class Policy:
         diversity: λ of MMR, 0 to 1: 1 ranks by score alone, less trades score for difference.
         max_per_category: at most so many items of one (finest) category; None for no cap.
         excluded: items never recommended.
+        rules: what is left out, preferred or capped, in their order.
     """
 
     name: str = "default"
@@ -36,3 +39,4 @@ class Policy:
     diversity: float = 0.9
     max_per_category: int | None = None
     excluded: frozenset[str] = frozenset()
+    rules: tuple[Rule, ...] = ()

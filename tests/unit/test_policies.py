@@ -1,14 +1,17 @@
 """Policies from files: what is wrong is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams.core.policy import Channel, Policy
+from streams.core.rules import parse_all
 from streams.errors import ConfigError
-from streams.evaluation.policies import load
+from streams.policies import as_json, digest, load, of, parsed
+from streams.settings import Settings
 
 
 def _written(folder: Path, name: str, text: str) -> str:
@@ -36,11 +39,15 @@ def test_a_policy_may_name_itself(tmp_path: Path) -> None:
     ("fields", "complaint"),
     [
         ({"diversty": 0.5}, "unknown field 'diversty'; a policy has name, size"),
-        ({"size": "ten"}, "Expected `int`, got `str` - at `$.size`"),
+        ({"size": "ten"}, "`size`: Expected `int`, got `str`"),
         ({"size": 0}, "`size` is 0, wanted at least 1"),
         ({"pool": -1}, "`pool` is -1, wanted at least 1"),
         ({"diversity": 1.5}, "`diversity` is 1.5, wanted 0 to 1"),
         ({"channel_weights": {"content": -1}}, "the weight of 'content' is -1.0, wanted a number of 0 or more"),
+        ({"name": ""}, "`name` is '', wanted 1 to 60 printable characters"),
+        ({"rules": "exclude purchased"}, "`rules`: Expected `array`, got `str`"),
+        ({"rules": ["exclude purchased", "exclude prize > 5"]}, "rule 2, 1:9: unknown field 'prize', did you mean"),
+        ({"rules": ["exclude purchased"] * 101}, "101 rules, at most 100 are read"),
         ({"channel_weights": {"telepathy": 1}}, "Invalid enum value 'telepathy'"),
         ([], "holds a list, wanted a table of name, size"),
     ],
@@ -51,6 +58,38 @@ def test_a_wrong_field_is_named(fields: Any, complaint: str, tmp_path: Path) -> 
         load(path)
     assert complaint in str(error.value)
     assert str(error.value).startswith(path)
+
+
+RULES = ["exclude price > 100.0", 'boost brand = "acme" by 1.5', "cap category 3"]
+
+
+def test_rules_are_read_and_written(tmp_path: Path) -> None:
+    policy = load(_written(tmp_path, "p.json", json.dumps({"rules": RULES})))
+    assert policy.rules == parse_all(RULES)
+    assert as_json(policy)["rules"] == RULES
+    assert parsed(json.loads(json.dumps(as_json(policy))), "", Policy()) == policy
+
+
+def test_a_digest_is_of_what_a_policy_says_not_of_its_name() -> None:
+    policies = [
+        Policy(),
+        Policy(size=10),
+        Policy(excluded=frozenset({"milk", "bread"})),
+        Policy(channel_weights={Channel.CONTENT: 1.0}),
+        Policy(rules=parse_all(RULES)),
+        Policy(rules=parse_all(RULES[::-1])),
+    ]
+    assert len({digest(policy) for policy in policies}) == len(policies)
+    assert digest(Policy("other")) == digest(Policy())
+    assert digest(Policy(excluded=frozenset({"bread", "milk"}))) == digest(policies[2])
+
+
+def test_a_worker_takes_its_policy_from_the_file(tmp_path: Path) -> None:
+    path = Path(_written(tmp_path, "bold.toml", 'diversity = 0.5\nrules = ["cap brand 2"]'))
+    policy = of(Settings(policy_file=path, recommend=7))
+    said = Policy("bold", size=7, diversity=0.5, rules=parse_all(["cap brand 2"]))
+    assert policy == replace(said, name=f"bold@{digest(said)}")
+    assert of(Settings(policy="plain", recommend=7)) == Policy("plain", size=7)
 
 
 def test_no_such_policy_and_no_such_file(tmp_path: Path) -> None:
