@@ -18,10 +18,10 @@ from typing import Any
 import structlog
 
 from encoders.base import Encoder
+from streams import policies
 from streams.admin import require_topics
 from streams.agents.encoder import EncoderHandler
 from streams.agents.profiles import ProfilesHandler
-from streams.core.policy import Policy
 from streams.edge import limits_of
 from streams.engine import app as engine
 from streams.engine.app import EngineApp
@@ -129,7 +129,7 @@ async def _work(
             keeper = IndexKeeper(settings.data_dir / "index", indexes)
             replica = Replica(contract, keeper.make, limits)
             await parts.replicate(replica, contract, keeper)
-            policy = Policy(name=settings.policy, size=settings.recommend)
+            policy = policies.of(settings)
             profiles = ProfilesHandler(contract, replica, policy, limits)
             tables = (contract.trending, contract.profiles)
             await parts.consume(engine.Role("profiles", contract.events, tables, contract.dlq, profiles))
