@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from encoders.base import Encoder
-from streams import admin, changelogs, history
+from streams import admin, changelogs, history, policies
 from streams.cli.shop import Shop
-from streams.core.policy import Policy
 from streams.edge import limits_of
 from streams.engine.effects import Output
 from streams.engine.publisher import Publisher
@@ -136,7 +135,7 @@ async def _replay(asked: Asked, shop: Shop) -> None:
             return
         started = time.monotonic()
         encoder = await asyncio.to_thread(_load_encoder, shop) if asked.encode else None
-        policy = Policy(name=shop.settings.policy, size=shop.settings.recommend)
+        policy = policies.of(shop.settings)
         async with _sink(asked, shop, target) as sink:
             run = Replay(target, policy, limits_of(shop.settings), sink, encoder)
             await run.run(_shown(history.units(consumer, plan, every_event=asked.every_event), plan), plan.speaks)
