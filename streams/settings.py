@@ -128,6 +128,20 @@ class Settings(BaseSettings):
         "all-MiniLM-L6-v2", description="encoder: a known model, a Hugging Face BERT directory, or `hashing`"
     )
     encode_batch: int = Field(64, ge=1, le=4096, description="catalogue records encoded at a time")
+    encode_tokens: int | None = Field(
+        None, ge=16, le=65_536, description="tokens of one run of the encoder on a CPU; unset: measured at the start"
+    )
+    require_gpu: bool = Field(False, description="fail unless the encoder runs on a GPU")
+    item_text: str = Field(
+        "title,brand,category,description",
+        description="what an item's text is made of, in order: title, brand, category, attributes, description",
+    )
+    item_weights: Annotated[dict[str, float], NoDecode] = Field(
+        default_factory=dict,
+        description="JSON, parts of an item's vector beside its text (which weighs 1): category, brand, price, rating, "
+        'available, image: {"category": 0.3}',
+    )
+    item_image_dim: int = Field(0, ge=0, le=4096, description="length of the producer's image vectors")
 
     recommend: int = Field(20, ge=1, le=200, description="items in a recommendation")
     policy: str = Field("default", description="name stamped on recommendations", pattern=r"^[a-zA-Z0-9._-]{1,40}$")
@@ -160,7 +174,7 @@ class Settings(BaseSettings):
     rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING, ERROR")
 
-    @field_validator("event_weights", mode="before")
+    @field_validator("event_weights", "item_weights", mode="before")
     @classmethod
     def _decoded(cls, given: object) -> object:
         if not isinstance(given, str):
@@ -168,7 +182,7 @@ class Settings(BaseSettings):
         try:
             return json.loads(given)
         except ValueError:  # json's own message would show a part of the value
-            raise ValueError('not a JSON object such as {"view": 0.2}') from None
+            raise ValueError('not a JSON object such as {"name": 0.2}') from None
 
     @field_validator("data_dir", "cache_dir")
     @classmethod
