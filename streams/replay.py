@@ -28,7 +28,6 @@ from hashlib import blake2b
 
 import msgspec
 
-from encoders.base import Encoder
 from index.exact import ExactIndex
 from streams import codecs
 from streams.agents.encoder import EncoderHandler
@@ -40,6 +39,7 @@ from streams.engine.effects import Batch, Handler, Output, Record, Row
 from streams.engine.publisher import TopicPartition
 from streams.engine.stats import Stats
 from streams.engine.store import MemoryPartition
+from streams.items import ItemEncoder
 from streams.replicas import Immediate, Replica, ReplicaIndex
 from streams.topics import Topic, Topics
 
@@ -154,7 +154,7 @@ class Replay:
     """
 
     def __init__(
-        self, contract: Topics, policy: Policy, limits: Limits, sink: Sink, encoder: Encoder | None = None
+        self, contract: Topics, policy: Policy, limits: Limits, sink: Sink, encoder: ItemEncoder | None = None
     ) -> None:
         self.recommendations = 0
         self.records = 0
