@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from index.base import Vectors
+from streams.evaluation.ease import Ease
 from streams.evaluation.log import EventSet
 from streams.evaluation.past import Floats, Learner, Past, Places, Query, spoken_for
 from streams.evaluation.sessions import NEXT_BASKET, PUBLISHED, ItemKnn, SessionKnn, Sessions
@@ -148,8 +149,12 @@ NAMES = (
     "item-knn",
     "v-sknn",
     "v-sknn-tuned",
+    "ease",
 )
 """Every baseline, in the order of the report."""
+
+QUICK = tuple(name for name in NAMES if name != "ease")
+"""Those that cost little on a large catalogue."""
 
 
 def build(names: Sequence[str], past: Past, vectors: Vectors) -> list[Baseline]:
@@ -162,6 +167,7 @@ def build(names: Sequence[str], past: Past, vectors: Vectors) -> list[Baseline]:
     """
     sessions = Sessions(past.places)
     mean = MeanProfile(past, vectors)
+    ease = Ease(past)
     made: dict[str, Callable[[], tuple[Scorer, tuple[Learner, ...]]]] = {
         "popularity": lambda: (Popularity(past), ()),
         "decayed-popularity": lambda: (DecayedPopularity(past), ()),
@@ -171,6 +177,7 @@ def build(names: Sequence[str], past: Past, vectors: Vectors) -> list[Baseline]:
         "item-knn": lambda: (ItemKnn(past, sessions), (sessions,)),
         "v-sknn": lambda: (SessionKnn(past, sessions, PUBLISHED), (sessions,)),
         "v-sknn-tuned": lambda: (SessionKnn(past, sessions, NEXT_BASKET), (sessions,)),
+        "ease": lambda: (ease, (ease,)),
     }
     built = []
     for name in names:

@@ -35,6 +35,7 @@ class Reading:
         targets: which items of a set are to be found.
         types: an item counts by events of these types; None: by every event of positive weight.
         start: share of the events before the first prediction, 0 to 1.
+        since: event time before which nothing is predicted, Unix milliseconds.
         limit: predict so many sets at most, drawn at random by `seed`; None for all.
         seed: of that draw.
     """
@@ -42,6 +43,7 @@ class Reading:
     targets: Targets = Targets.ALL
     types: frozenset[EventType] | None = None
     start: float = 0.5
+    since: int = 0
     limit: int | None = None
     seed: int = 0
 
@@ -73,7 +75,11 @@ class Question(NamedTuple):
 def ask(log: Log, catalogue: frozenset[str], reading: Reading) -> list[Question]:
     """The questions of a log, in its order."""
     first = int(reading.start * len(log.events))
-    found = [question for question, offset in _all(log, catalogue, reading) if offset >= first]
+    found = [
+        question
+        for question, offset in _all(log, catalogue, reading)
+        if offset >= first and question.time >= reading.since
+    ]
     if reading.limit is None or len(found) <= reading.limit:
         return found
     drawn = np.random.default_rng(reading.seed).choice(len(found), reading.limit, replace=False)
