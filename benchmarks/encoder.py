@@ -36,7 +36,7 @@ from encoders.graph import MICROSOFT, OPSET
 from encoders.known import MINILM
 from encoders.models import DEFAULT, build_model, load_encoder
 from encoders.onnx import OnnxEncoder
-from encoders.runtime import Device, open_session
+from encoders.runtime import open_session
 from encoders.store import TOKENIZER
 from encoders.tokenizing import Tokenizer
 from streams.settings import Settings
@@ -162,7 +162,7 @@ def peak_flops(precision: str, seconds: float = 1.0) -> float:
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    session = open_session(model.SerializeToString(), device=Device.CPU)
+    session = open_session(model.SerializeToString())
     session.run(None, {"x": x})
     runs, began = 0, time.process_time()
     while time.process_time() - began < seconds:

@@ -38,6 +38,11 @@ class Encoder(Protocol):
         """Length of a vector."""
         ...
 
+    @property
+    def provider(self) -> str:
+        """What computes: ONNX Runtime's execution provider as the session itself reports it, or a library."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts, in order: float32 (len(texts), dim), unit rows. Empty input gives (0, dim)."""
         ...

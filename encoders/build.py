@@ -13,7 +13,7 @@ from encoders.fetch import Report
 from encoders.gates import PROBES, Limits, check_company, gate
 from encoders.onnx import OnnxEncoder
 from encoders.quantize import quantize
-from encoders.runtime import Device
+from encoders.runtime import ON_CPU
 from encoders.store import MODEL, TOKENIZER, Store, sha256
 from encoders.tokenizing import Tokenizer
 
@@ -131,7 +131,7 @@ class _Draft:
         return Manifest(self.card, self.precision, self.sources, files, measured)
 
     def encoder(self) -> OnnxEncoder:
-        return OnnxEncoder(self.manifest({}), self.model, self.tokenizer, device=Device.CPU)
+        return OnnxEncoder(self.manifest({}), self.model, self.tokenizer, running=ON_CPU)
 
     def install(self, measured: dict[str, float], store: Store, report: Report) -> Path:
         check_company(self.encoder().encode)

@@ -9,7 +9,7 @@ from encoders.batching import pad, plan
 from encoders.card import Pooling
 from encoders.export import Floats, assemble
 from encoders.graph import Graph
-from encoders.runtime import Device, open_session
+from encoders.runtime import open_session
 from encoders.weights import Array, Bert, Linear
 
 _SAMPLE = 2048
@@ -45,7 +45,7 @@ def observe(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> dict[
     words = graph.node("Gather", graph.constant("words", bert.words), "input_ids")
     assemble(graph, bert, words, taps, np.float32, pooling)
     names = list(taps.inputs.values())
-    session = open_session(graph.finish(bert.width, outputs=("embedding", *names)), device=Device.CPU)
+    session = open_session(graph.finish(bert.width, outputs=("embedding", *names)))
     seen: dict[str, list[Observed]] = {site: [] for site in taps.inputs}
     every = max(1, sum(map(len, ids)) // _SAMPLE)
     for batch in plan([len(row) for row in ids], limit=len(bert.positions)):

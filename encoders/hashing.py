@@ -34,6 +34,8 @@ class HashingEncoder:
         template: names how the caller makes a text of an item; part of the id.
     """
 
+    provider = "numpy"
+
     def __init__(self, dim: int = 384, template: str = "") -> None:
         """See the class."""
         if dim < 2:

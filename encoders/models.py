@@ -7,6 +7,7 @@ from pathlib import Path
 
 from encoders import directory
 from encoders.base import Encoder, ModelError
+from encoders.batching import TOKEN_BUDGET
 from encoders.card import Manifest, Precision
 from encoders.fetch import Report, fetch
 from encoders.hashing import HashingEncoder
@@ -54,6 +55,7 @@ def load_encoder(
     build: bool = False,
     template: str = "",
     threads: int = 1,
+    token_budget: int | None = TOKEN_BUDGET,
     require_gpu: bool = False,
 ) -> Encoder:
     """The encoder that a shop named in its settings, its files verified.
@@ -65,6 +67,7 @@ def load_encoder(
         build: fetch and build a model that is not in the cache yet (int8 apart, which wants texts).
         template: names how the caller makes a text of an item; part of the encoder's id.
         threads: of one run of the model.
+        token_budget: tokens of one run on a CPU; None measures which is best here, in about a second.
         require_gpu: fail where there is no GPU.
 
     Raises:
@@ -74,11 +77,11 @@ def load_encoder(
     if name_or_path == HASHING:
         return HashingEncoder(template=template)
     from encoders.onnx import OnnxEncoder
-    from encoders.runtime import Device
+    from encoders.runtime import Device, Running
 
     manifest, files = verify(locate(name_or_path, cache_dir, build=build))
-    device = Device.GPU if require_gpu else Device.AUTO
-    return OnnxEncoder(manifest, files[MODEL], files[TOKENIZER], template=template, threads=threads, device=device)
+    running = Running(Device.GPU if require_gpu else Device.AUTO, threads, token_budget)
+    return OnnxEncoder(manifest, files[MODEL], files[TOKENIZER], template=template, running=running)
 
 
 def locate(name_or_path: str, cache_dir: Path, *, build: bool = False) -> Path:

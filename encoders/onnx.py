@@ -1,27 +1,33 @@
 """The real encoder: a built artifact on ONNX Runtime."""
 
+import logging
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from encoders import budget
 from encoders.base import ModelError, Vectors
-from encoders.batching import TOKEN_BUDGET, pad, plan
 from encoders.card import Manifest
-from encoders.runtime import Device, open_session
+from encoders.runners import CpuRunner, GpuRunner, Runner, WithFallback
+from encoders.runtime import CPU, Device, Running, open_session
 from encoders.tokenizing import Tokenizer
+
+AUTO = Running()
+
+_log = logging.getLogger(__name__)
 
 
 class OnnxEncoder:
-    """A sentence encoder behind the `Encoder` protocol. Safe to call from several threads.
+    """A sentence encoder behind the `Encoder` protocol. Safe to call from several threads on a CPU.
 
     Args:
         manifest: what the model is.
         model: the ONNX file's bytes.
         tokenizer: `tokenizer.json`.
         template: names how the caller makes a text of an item; part of the id.
-        threads: of one run.
-        token_budget: tokens of one run at most, padding included.
-        device: where to run.
+        running: where and how it runs.
 
     Raises:
         ModelError: the files are not what the manifest says.
@@ -35,23 +41,37 @@ class OnnxEncoder:
         tokenizer: bytes,
         *,
         template: str = "",
-        threads: int = 1,
-        token_budget: int = TOKEN_BUDGET,
-        device: Device = Device.AUTO,
+        running: Running = AUTO,
     ) -> None:
         """See the class."""
         card = manifest.card
         self.manifest = manifest
         self.id = manifest.encoder_id(template)
         self.dim = card.dim
-        self._budget = token_budget
         self._tokenizer = Tokenizer(tokenizer, card.max_tokens, card.prefix)
-        self._session = open_session(model, threads=threads, device=device)
-        self.provider: str = self._session.get_providers()[0]
-        """The execution provider in use, as the session itself reports it."""
-        shape = self._session.get_outputs()[0].shape
+        session = open_session(model, running)
+        shape = session.get_outputs()[0].shape
         if shape[-1] != card.dim:
             raise ModelError(f"the model gives vectors of shape {shape}, its card says {card.dim} coordinates")
+
+        def on_cpu() -> CpuRunner:
+            return CpuRunner(open_session(model, replace(running, device=Device.CPU)), card.max_tokens)
+
+        if session.get_providers()[0] == CPU:
+            cpu = CpuRunner(session, card.max_tokens)
+            self.token_budget = running.token_budget or _measured(cpu, running.threads, card.max_tokens)
+            cpu.budget = self.token_budget
+            self._runner: Runner = cpu
+        else:
+            gpu = GpuRunner(session, card.max_tokens, card.dim, graphs=running.cuda_graphs)
+            self.token_budget = gpu.tokens
+            self._runner = WithFallback(gpu, on_cpu)
+        _log.info("%s runs on %s, %d tokens at a time", self.id, self.provider, self.token_budget)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use, as the session itself reports it."""
+        return self._runner.provider
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts, in order: float32 (len(texts), dim), unit rows.
@@ -60,9 +80,15 @@ class OnnxEncoder:
         """
         ids = self._tokenizer.ids(texts)
         vectors = np.empty((len(ids), self.dim), np.float32)
-        for batch in plan([len(row) for row in ids], self._budget, limit=self.manifest.card.max_tokens):
-            padded, mask = pad([ids[row] for row in batch.rows], batch.tokens)
-            vectors[list(batch.rows)] = self._session.run(["embedding"], {"input_ids": padded, "attention_mask": mask})[
-                0
-            ]
+        for batch in self._runner.plan([len(row) for row in ids]):
+            vectors[list(batch.rows)] = self._runner.run([ids[row] for row in batch.rows], batch.tokens)
         return vectors
+
+
+def _measured(runner: CpuRunner, threads: int, longest: int) -> int:
+    """The token budget that is best here; processor time is right on a busy machine, where a run has one thread."""
+
+    def run(rows: int, tokens: int) -> None:
+        runner.run([[0] * tokens] * rows, tokens)
+
+    return budget.measure(run, time.thread_time if threads == 1 else time.perf_counter, longest)

@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 
-from encoders.base import Encoder
 from streams import policies
 from streams.admin import require_topics
 from streams.agents.encoder import EncoderHandler
@@ -27,6 +26,7 @@ from streams.engine import app as engine
 from streams.engine.app import EngineApp
 from streams.errors import UpwellError
 from streams.health import Health
+from streams.items import ItemEncoder
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
@@ -65,7 +65,7 @@ async def run(
     settings: Settings,
     cluster: Cluster,
     roles: Collection[Role],
-    load_encoder: Callable[[], Encoder],
+    load_encoder: Callable[[], ItemEncoder],
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run roles until SIGTERM or SIGINT, then finish the batch at hand, commit and leave.
@@ -101,7 +101,7 @@ async def _work(
     settings: Settings,
     cluster: Cluster,
     roles: Collection[Role],
-    load_encoder: Callable[[], Encoder],
+    load_encoder: Callable[[], ItemEncoder],
     on_ready: Callable[[], None],
 ) -> None:
     contract = topics(settings.shop, settings.partitions)

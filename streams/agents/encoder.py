@@ -1,36 +1,49 @@
 """Encoder agent: catalogue changes in, embedding rows out."""
 
-import asyncio
-from hashlib import blake2b
+import time
+from typing import NamedTuple
 
 import numpy as np
+import structlog
 
-from encoders.base import Encoder
 from streams import codecs
-from streams.codecs import DIGEST_SIZE, Embedding
+from streams.codecs import Embedding
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Batch, Effects, Reader, Rejection, Row
+from streams.items import ItemEncoder
 from streams.records import CatalogueItem
 
-TEMPLATE = "title. brand. category. description"
-"""Names how `item_text` makes a text; part of the encoder's id, so that another way gives other vectors."""
+BULK = 16
+"""A batch of so many changed items is part of a bulk load, whose progress is told."""
+TELL_S = 10.0
+
+_log = structlog.get_logger(__name__)
 
 
-def item_text(item: CatalogueItem) -> str:
-    """The text an item is encoded from: title, brand, category path, description."""
-    parts = [item.title, item.brand or "", " / ".join(item.category), item.description]
-    return ". ".join(part.strip() for part in parts if part.strip())
+class _Changed(NamedTuple):
+    """An item to be encoded."""
+
+    key: bytes
+    offset: int
+    digest: bytes
+    item: CatalogueItem
 
 
 class EncoderHandler:
-    """Encodes items whose text changed; an item whose text did not keeps its vector.
+    """Encodes items whose vector could have changed; another item keeps its vector.
 
     The table `embeddings` has the public embeddings topic as its changelog: writing a row publishes it.
+
+    A batch is acknowledged when its vectors are published, and the next one is taken up after that, so Kafka holds
+    what the encoder has no time for. The model runs in a thread of its own, so the event loop never waits for it.
     """
 
-    def __init__(self, encoder: Encoder, limits: Limits) -> None:
+    def __init__(self, encoder: ItemEncoder, limits: Limits, table: str = "embeddings") -> None:
         self._encoder = encoder
         self._limits = limits
+        self._table = table
+        self._encoded = 0
+        self._told = time.monotonic()
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Encode a batch of the catalogue topic. Of several records of one item the last one counts."""
@@ -44,24 +57,34 @@ class EncoderHandler:
                 newest[accepted[0]] = (record.offset, accepted[1])
         rows: list[Row] = [(key.encode(), None) for key, (_, item) in newest.items() if item is None]
         rows += await self._embedded({key: (o, item) for key, (o, item) in newest.items() if item is not None}, read)
-        return Effects(rows={"embeddings": rows}, rejections=rejections)
+        return Effects(rows={self._table: rows}, rejections=rejections)
 
     async def _embedded(self, items: dict[str, tuple[int, CatalogueItem]], read: Reader) -> list[Row]:
         keys = [key.encode() for key in items]
         rows: list[Row] = []
-        pending: list[tuple[bytes, int, bytes]] = []
-        texts: list[str] = []
-        for key, (offset, item), row in zip(keys, items.values(), read("embeddings", keys), strict=True):
-            text = item_text(item)
-            digest = blake2b(text.encode(), digest_size=DIGEST_SIZE).digest()
+        changed: list[_Changed] = []
+        for key, (offset, item), row in zip(keys, items.values(), read(self._table, keys), strict=True):
+            digest = self._encoder.recipe.digest(item)
             old = codecs.decode_embedding(row) if row is not None else None
             if old is not None and old.digest == digest and old.model == self._encoder.id:
                 rows.append((key, codecs.encode_embedding(Embedding(offset, digest, old.model, old.vector))))
             else:
-                pending.append((key, offset, digest))
-                texts.append(text)
-        if texts:
-            vectors = await asyncio.to_thread(self._encoder.encode, texts)
-            for (key, offset, digest), vector in zip(pending, vectors.astype(np.float16), strict=True):
-                rows.append((key, codecs.encode_embedding(Embedding(offset, digest, self._encoder.id, vector))))
+                changed.append(_Changed(key, offset, digest, item))
+        if changed:
+            vectors = await self._encoder.encode([one.item for one in changed])
+            for one, vector in zip(changed, vectors.astype(np.float16), strict=True):
+                row = codecs.encode_embedding(Embedding(one.offset, one.digest, self._encoder.id, vector))
+                rows.append((one.key, row))
+            self._tell(len(changed))
         return rows
+
+    def _tell(self, encoded: int) -> None:
+        """Log how a bulk load goes, now and then."""
+        self._encoded += encoded
+        now = time.monotonic()
+        if encoded < BULK:
+            self._encoded, self._told = 0, now
+        elif now - self._told >= TELL_S:
+            rate = self._encoded / (now - self._told)
+            _log.info("encoding", items=self._encoder.stats.texts, per_second=round(rate, 1), on=self._encoder.provider)
+            self._encoded, self._told = 0, now

@@ -9,10 +9,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from encoders.base import Encoder
-from encoders.models import HASHING, load_encoder
+from encoders.models import HASHING
 from streams import policies, settings
-from streams.agents.encoder import TEMPLATE
 from streams.core.events import EventType
 from streams.edge import limits_of
 from streams.errors import DataError
@@ -23,6 +21,7 @@ from streams.evaluation.judge import SLICES
 from streams.evaluation.log import Log
 from streams.evaluation.questions import Reading, Targets
 from streams.evaluation.study import TOPICS, Findings, Study
+from streams.items import ItemEncoder, load_item_encoder
 from streams.settings import Settings
 
 
@@ -93,7 +92,7 @@ def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
             options["limit"],
         ),
     )
-    encoder = load_encoder(options["model"], configured.cache_dir, template=TEMPLATE)
+    encoder = load_item_encoder(configured, options["model"])
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     log = asyncio.run(_read(paths, configured, console))
     findings = asyncio.run(_run(log, wanted, configured, encoder, console))
@@ -118,7 +117,7 @@ async def _read(paths: Sequence[str], configured: Settings, console: Console) ->
     return await logs.read(paths, limits_of(configured), contract, lambda line: console.print(str(line), markup=False))
 
 
-async def _run(log: Log, wanted: Study, configured: Settings, encoder: Encoder, console: Console) -> Findings:
+async def _run(log: Log, wanted: Study, configured: Settings, encoder: ItemEncoder, console: Console) -> Findings:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -132,7 +131,7 @@ async def _run(log: Log, wanted: Study, configured: Settings, encoder: Encoder, 
         )
 
 
-def _about(log: Log, wanted: Study, findings: Findings, encoder: Encoder) -> dict[str, Any]:
+def _about(log: Log, wanted: Study, findings: Findings, encoder: ItemEncoder) -> dict[str, Any]:
     reading = wanted.reading
     return {
         "log": {

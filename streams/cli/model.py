@@ -181,14 +181,15 @@ def _read_texts(path: Path | None) -> list[str]:
 def _items(path: Path) -> Iterator[str]:
     import msgspec
 
-    from streams.agents.encoder import item_text
     from streams.errors import DataError
+    from streams.items import recipe_of
     from streams.records import CatalogueItem
 
+    recipe = recipe_of(settings.load()[0])
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield item_text(msgspec.json.decode(line, type=CatalogueItem))
+                yield recipe.item_text(msgspec.json.decode(line, type=CatalogueItem))
             except msgspec.DecodeError as error:
                 raise DataError(f"{path}, line {number} is no catalogue item: {error}") from None
 

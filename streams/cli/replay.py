@@ -15,7 +15,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from encoders.base import Encoder
 from streams import admin, changelogs, history, policies
 from streams.cli.shop import Shop
 from streams.edge import limits_of
@@ -23,6 +22,7 @@ from streams.engine.effects import Output
 from streams.engine.publisher import Publisher
 from streams.errors import ConfigError, ContractError, DataError
 from streams.history import Place, Plan
+from streams.items import load_item_encoder
 from streams.replay import Replay, Sink, Unit
 from streams.topics import Topics
 
@@ -134,7 +134,7 @@ async def _replay(asked: Asked, shop: Shop) -> None:
             _show_plan(asked, plan)
             return
         started = time.monotonic()
-        encoder = await asyncio.to_thread(_load_encoder, shop) if asked.encode else None
+        encoder = await asyncio.to_thread(load_item_encoder, shop.settings) if asked.encode else None
         policy = policies.of(shop.settings)
         async with _sink(asked, shop, target) as sink:
             run = Replay(target, policy, limits_of(shop.settings), sink, encoder)
@@ -160,13 +160,6 @@ def _target(contract: Topics, to_topic: str | None) -> Topics:
     return contract if to_topic is None else replace(
         contract, recommendations=replace(contract.recommendations, name=to_topic)
     )  # fmt: skip
-
-
-def _load_encoder(shop: Shop) -> Encoder:
-    from encoders.models import load_encoder
-    from streams.agents.encoder import TEMPLATE
-
-    return load_encoder(shop.settings.model, shop.settings.cache_dir, template=TEMPLATE)
 
 
 @contextlib.asynccontextmanager

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import click
 import uvloop
 
-from encoders.base import Encoder
 from streams import broker, logs, settings
+from streams.items import ItemEncoder, load_item_encoder
 from streams.worker import Cluster, Role, run
 
 ALL = [role.value for role in Role]
@@ -46,11 +46,8 @@ def worker(roles: str, require_gpu: bool) -> None:
     logs.configure(configured.log_level)
     cluster = Cluster(broker.connect(configured, kafka).bootstrap, kafka)
 
-    def load() -> Encoder:
-        from encoders.models import load_encoder
-        from streams.agents.encoder import TEMPLATE
-
-        return load_encoder(configured.model, configured.cache_dir, template=TEMPLATE, require_gpu=require_gpu)
+    def load() -> ItemEncoder:
+        return load_item_encoder(configured, require_gpu=require_gpu)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(configured, cluster, wanted, load, lambda: click.echo("Worker runs.", err=True)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from encoders.base import Encoder
 from index.base import Vectors
 from index.exact import ExactIndex
 from streams import codecs
@@ -13,6 +12,7 @@ from streams.core.profile import Profile
 from streams.edge import Limits
 from streams.engine.effects import Batch, Effects, Handler
 from streams.evaluation.log import EventSet, LogRecord
+from streams.items import ItemEncoder
 from streams.replicas import Immediate, Replica, ReplicaIndex
 from streams.topics import Topics
 
@@ -27,7 +27,7 @@ class State:
     to recommend from, because recommendations are asked for here only where there is something to predict.
     """
 
-    def __init__(self, topics: Topics, limits: Limits, encoder: Encoder) -> None:
+    def __init__(self, topics: Topics, limits: Limits, encoder: ItemEncoder) -> None:
         """An empty shop. `topics` have one partition."""
         self.replica = Replica(topics, _exact, limits)
         self.tables: dict[str, dict[bytes, bytes]] = {"profiles": {}, "trending": {}, "embeddings": {}}

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from encoders.base import Encoder
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.errors import DataError
@@ -15,6 +14,7 @@ from streams.evaluation.past import Past
 from streams.evaluation.prequential import Contender, PolicyContender, Trial
 from streams.evaluation.questions import Reading
 from streams.evaluation.state import State
+from streams.items import ItemEncoder
 from streams.topics import topics
 
 TOPICS = topics(partitions=1)
@@ -45,7 +45,7 @@ class Findings(NamedTuple):
 
 
 async def evaluate(
-    log: Log, study: Study, limits: Limits, encoder: Encoder, tick: Callable[[int], None] = lambda events: None
+    log: Log, study: Study, limits: Limits, encoder: ItemEncoder, tick: Callable[[int], None] = lambda events: None
 ) -> Findings:
     """Run a study over a log; `tick` is told the number of events as they are done.
 

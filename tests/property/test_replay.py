@@ -18,6 +18,7 @@ from streams.core.profile import Profile
 from streams.core.trending import Popularity
 from streams.edge import AcceptedEvent, accept_event
 from streams.engine.effects import Output, Record
+from streams.items import ItemEncoder
 from streams.replay import Replay, Unit, baskets, in_order, singly
 from streams.topics import topics
 from tests.unit.records import LIMITS, NOW, FakeRecord
@@ -68,7 +69,7 @@ async def replayed(streams: Sequence[AsyncIterator[Unit]], start: int = 0) -> tu
     async def sink(output: Output) -> None:
         said.append(output)
 
-    replay = Replay(TOPICS, Policy(size=3), LIMITS, sink, HashingEncoder(dim=32))
+    replay = Replay(TOPICS, Policy(size=3), LIMITS, sink, ItemEncoder(HashingEncoder(dim=32)))
     await replay.run(in_order(streams), lambda record: record.offset >= start)
     return replay, said
 

@@ -13,6 +13,7 @@ from streams.agents.encoder import EncoderHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
 from streams.engine.effects import Batch, Effects, Handler
+from streams.items import ItemEncoder
 from streams.records import Recommendation
 from streams.replicas import Immediate, Replica, ReplicaIndex
 from streams.topics import topics
@@ -45,7 +46,7 @@ class Shop:
         self.replica = Replica(TOPICS, immediate_index, LIMITS)
         self.tables: dict[str, dict[bytes, bytes]] = {"profiles": {}, "trending": {}, "embeddings": {}}
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
-        self.items = EncoderHandler(self.encoder, LIMITS)
+        self.items = EncoderHandler(ItemEncoder(self.encoder), LIMITS)
         self.changelog_offset = 0
 
     def read(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:

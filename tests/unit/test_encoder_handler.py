@@ -5,17 +5,9 @@ import asyncio
 import numpy as np
 
 from streams import codecs
-from streams.agents.encoder import item_text
 from streams.engine.effects import RejectReason
-from streams.records import CatalogueItem
 from tests.unit.records import FakeRecord, item
 from tests.unit.shop import Shop
-
-
-def test_the_text_of_an_item() -> None:
-    whole = CatalogueItem("1", "Oat milk", "Without sugar.", ["food", "dairy"], "Acme")
-    assert item_text(whole) == "Oat milk. Acme. food / dairy. Without sugar."
-    assert item_text(CatalogueItem("1", "Oat milk")) == "Oat milk"
 
 
 def test_new_items_are_encoded_and_become_searchable() -> None:
@@ -46,6 +38,16 @@ def test_a_changed_text_is_encoded_again() -> None:
     assert shop.encoder.texts == ["The milk", "Oat drink"]
 
 
+def test_the_same_text_of_another_item_is_encoded_once() -> None:
+    shop = Shop()
+    shop.catalogue(item("milk", 0, title="Oat milk"), item("more", 1, title="Oat milk"))
+    shop.catalogue(item("most", 2, title="Oat milk"))
+    assert shop.encoder.texts == ["Oat milk"]
+    vectors = [codecs.decode_embedding(row).vector.tobytes() for row in shop.tables["embeddings"].values()]
+    assert len(vectors) == 3
+    assert len(set(vectors)) == 1
+
+
 def test_another_model_encodes_everything_again() -> None:
     shop = Shop()
     shop.catalogue(item("milk", 0))
@@ -53,7 +55,9 @@ def test_another_model_encodes_everything_again() -> None:
     stale = codecs.Embedding(row.offset, row.digest, "another", row.vector)
     shop.tables["embeddings"][b"milk"] = codecs.encode_embedding(stale)
     shop.catalogue(item("milk", 1))
-    assert len(shop.encoder.texts) == 2
+    row = codecs.decode_embedding(shop.tables["embeddings"][b"milk"])
+    assert (row.model, row.offset) == (shop.encoder.id, 1)
+    assert len(shop.encoder.texts) == 1, "its own vector of this text is still at hand"
 
 
 def test_of_several_records_of_an_item_the_last_counts() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from encoders.hashing import HashingEncoder
 from streams import codecs
+from streams.items import ItemEncoder
 from streams.core.policy import Channel, Policy
 from streams.evaluation.baselines import NAMES
 from streams.evaluation.log import EventSet, Log
@@ -39,7 +40,7 @@ def _some_shopping(seed: int = 5, days: int = 24) -> list[Line]:
 
 def _study(log: Log, targets: Targets = Targets.ALL, **policy: Any) -> Trial:
     study = Study([Policy(size=5, **policy)], NAMES, Reading(targets, start=0.0))
-    return asyncio.run(evaluate(log, study, LIMITS, HashingEncoder())).trial
+    return asyncio.run(evaluate(log, study, LIMITS, ItemEncoder(HashingEncoder()))).trial
 
 
 @pytest.mark.parametrize("cut", [4, 11, 17])
@@ -140,7 +141,7 @@ def test_what_the_live_agent_sent_after_a_set_is_what_is_evaluated_at_the_next()
 
 def test_the_state_is_the_live_state_however_it_is_cut() -> None:
     log = shopping(_some_shopping())
-    shop, state = _live(log, Policy()), State(TOPICS, LIMITS, HashingEncoder())
+    shop, state = _live(log, Policy()), State(TOPICS, LIMITS, ItemEncoder(HashingEncoder()))
 
     async def fold() -> None:
         await state.stock(log.catalogue)
@@ -175,7 +176,7 @@ def test_first_time_lists_hold_nothing_that_the_user_had() -> None:
 def test_a_policy_may_be_held_against_itself_under_another_name() -> None:
     log = shopping(_some_shopping())
     study = Study([Policy(), Policy()], (), Reading(start=0.0))
-    trial, verdict, _ = asyncio.run(evaluate(log, study, LIMITS, HashingEncoder()))
+    trial, verdict, _ = asyncio.run(evaluate(log, study, LIMITS, ItemEncoder(HashingEncoder())))
     assert (trial.answers["default"].lists == trial.answers["default (2)"].lists).all()
     lead = verdict.slices["all"].leads["default (2)"]["ndcg", 20]
     assert lead == (0.0, (0.0, 0.0))
@@ -183,7 +184,7 @@ def test_a_policy_may_be_held_against_itself_under_another_name() -> None:
 
 async def test_an_unknown_excluded_item_is_no_obstacle() -> None:
     log = shopping(_some_shopping(days=2))
-    state = State(TOPICS, LIMITS, HashingEncoder())
+    state = State(TOPICS, LIMITS, ItemEncoder(HashingEncoder()))
     await state.stock(log.catalogue)
     contender = PolicyContender(Policy(excluded=frozenset({"unheard-of"})), state, ITEMS)
     (shown,) = await contender.rank([Query("nobody", 0, np.zeros(0, np.int64))], 5)
