@@ -37,11 +37,11 @@ class Study:
 
 
 class Findings(NamedTuple):
-    """What came of it. `items` counts those that can be recommended."""
+    """What came of it. `places`: the items that can be recommended, with their places in the catalogue."""
 
     trial: Trial
     verdict: Verdict
-    items: int
+    places: dict[str, int]
 
 
 async def evaluate(
@@ -61,7 +61,7 @@ async def evaluate(
         raise DataError(
             f"nothing to predict: {len(items)} items can be recommended and {len(log.events)} events are in the log, "
             f"but none of those after the first {study.reading.start:.0%} is a target. "
-            "Are catalogue and events of the same shop? See --from, --targets and --types"
+            "Are catalogue and events of the same shop? See --from, --since, --targets and --types"
         )
     vectors = await state.vectors(items)
     past = Past(places)
@@ -71,7 +71,7 @@ async def evaluate(
     ]
     contenders += baselines.build(study.baselines, past, vectors)
     trial = await prequential.run(log, asked, study.reading, contenders, past, tick)
-    return Findings(trial, judge(trial, places, vectors), len(items))
+    return Findings(trial, judge(trial, places, vectors), places)
 
 
 def _names(policies: Sequence[Policy]) -> list[str]:

@@ -1,8 +1,10 @@
 """`upwell evaluate` from the command line, over files."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from streams.cli.evaluate import evaluate
 from streams.errors import DataError
-from streams.evaluation.baselines import NAMES
-from tests.unit.recorded import GOODS, Line, lines
+from streams.evaluation.baselines import QUICK
+from tests.unit.recorded import DAY, GOODS, START, Line, lines
 
 
 @pytest.fixture
@@ -37,10 +39,10 @@ def _run(*arguments: str) -> Result:
 def test_json_holds_every_figure_of_everyone(shop: str) -> None:
     found = json.loads(_run("--json", "--from", "0.2", shop).stdout)
     assert found["log"] == {"events": 60, "users": 5, "items": len(GOODS), "bad_lines": 0}
-    assert list(found["contenders"]) == ["default", *NAMES]
+    assert list(found["contenders"]) == ["default", *QUICK]
     everyone = found["slices"]["all"]
-    assert list(everyone["figures"]) == ["default", *NAMES]
-    assert list(everyone["leads_of_first"]) == list(NAMES)
+    assert list(everyone["figures"]) == ["default", *QUICK]
+    assert list(everyone["leads_of_first"]) == list(QUICK)
     for figures in everyone["figures"].values():
         assert {f"{metric}@{cut}" for metric in ("hit_rate", "mrr", "ndcg", "recall") for cut in (5, 10, 20)} <= set(
             figures
@@ -63,6 +65,41 @@ def test_people_get_tables(shop: str) -> None:
     assert "Lead of default at 20" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "v-sknn" not in result.stdout
+
+
+def test_a_page_needs_nothing_else_and_users_are_told_apart(shop: str, tmp_path: Path) -> None:
+    page, users = tmp_path / "page.html", tmp_path / "users.jsonl"
+    names = ["default", "popularity", "ease"]
+    result = _run("--json", "--baselines", "popularity,ease", "--html", str(page), "--users", str(users), shop)
+    figures = json.loads(result.stdout)["slices"]["returning"]["figures"]
+    text = page.read_text()
+    ElementTree.fromstring(
+        text.removeprefix("<!doctype html>")
+        .replace('<meta charset="utf-8">', "")
+        .replace('<meta name="viewport" content="width=device-width, initial-scale=1">', "")
+    )
+    assert "http" not in text
+    assert "<script" not in text
+    for name in names:
+        assert f"{figures[name]['ndcg@20']['value']:.4f}" in text
+    rows = [json.loads(line) for line in users.read_text().splitlines()]
+    assert [row["user"] for row in rows] == [f"user{number}" for number in range(5)]
+    for name in names:
+        mean = np.average([row["values"][name] for row in rows], weights=[row["sets"] for row in rows])
+        assert mean == pytest.approx(figures[name]["ndcg@20"]["value"], abs=1e-5)
+
+
+def test_only_what_is_late_enough_is_predicted(shop: str) -> None:
+    late = datetime.fromtimestamp((START + 13 * DAY) / 1000, UTC).isoformat()
+    found = json.loads(_run("--json", "--from", "0", "--since", late, shop).stdout)
+    assert found["reading"]["since"] == START + 13 * DAY
+    assert found["slices"]["all"]["sets"] == sum(day + user >= 13 for user in range(5) for day in range(12))
+
+
+def test_files_or_topics(shop: str) -> None:
+    assert "name the files of the log, or say --topics" in _run().output
+    assert "name the files of the log, or say --topics" in _run("--topics", shop).output
+    assert "--until is for --topics" in _run("--until", "5", shop).output
 
 
 def test_a_policy_is_held_against_another(shop: str, tmp_path: Path) -> None:
