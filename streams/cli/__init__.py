@@ -12,6 +12,8 @@ from streams.errors import ConfigError, UpwellError
 COMMANDS = {
     "demo": "Watch real shopping become recommendations, on this machine.",
     "worker": "Turn events into recommendations, until stopped.",
+    "serve": "Answer HTTP requests, until stopped.",
+    "keys": "API keys for `upwell serve`.",
     "produce": "Send events or catalogue items from a JSON Lines file.",
     "tail": "Watch a topic: recommendations, events, refused records.",
     "profile": "What is known of a shopper, now or as of an offset.",

@@ -13,6 +13,9 @@ from streams.health import Health
 
 HOST = "127.0.0.1"
 
+HEALTH = web.AppKey("health", Health)
+REGISTRY = web.AppKey("registry", CollectorRegistry)
+
 COUNTERS = {
     "batches": "Micro-batches committed",
     "records": "Source records committed",
@@ -50,22 +53,34 @@ class StatsCollector(Collector):
         yield healthy
 
 
-def application(health: Health) -> web.Application:
-    """The three routes."""
+def registry_of(health: Health) -> CollectorRegistry:
+    """The metrics of one process."""
     registry = CollectorRegistry()
     registry.register(StatsCollector(health))
+    return registry
 
-    async def livez(_: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
 
-    async def readyz(_: web.Request) -> web.Response:
-        troubles = health.troubles()
-        return web.json_response({"ready": not troubles, "troubles": troubles}, status=503 if troubles else 200)
+async def livez(_: web.Request) -> web.Response:
+    """The event loop turns, or nobody would hear this."""
+    return web.json_response({"alive": True})
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
+async def readyz(request: web.Request) -> web.Response:
+    """What keeps it from its work, if anything does."""
+    troubles = request.app[HEALTH].troubles()
+    return web.json_response({"ready": not troubles, "troubles": troubles}, status=503 if troubles else 200)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text."""
+    body = generate_latest(request.app[REGISTRY])
+    return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def application(health: Health) -> web.Application:
+    """The three routes."""
     app = web.Application()
+    app[HEALTH], app[REGISTRY] = health, registry_of(health)
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     return app
 

@@ -1,0 +1,170 @@
+"""What each address does: parsed questions in, answers out. Addresses, scopes and limits are in `routes`."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Protocol
+
+import msgspec
+
+from index.base import Vectors
+from streams.core.rules import Rule, RuleError, parse_boost, parse_filter
+from streams.edge import Limits
+from streams.engine.effects import Output
+from streams.engine.publisher import PublishError, TooLargeError
+from streams.jsonl import Kind as LineKind
+from streams.jsonl import Line, Outgoing, Splitter, parse
+from streams.records import RecommendedItem
+from streams.serving import Answer, Near, Question, Serving, TextSearch, Wish
+from streams.topics import Topics
+from streams.web.gather import Gatherer
+from streams.web.problems import Kind, Problem, retry_after
+from streams.web.wire import (
+    Ingested,
+    ItemAsked,
+    Items,
+    LineError,
+    ListedItem,
+    Recommendations,
+    RecommendationsAsked,
+    SearchAsked,
+    TrendingAsked,
+)
+
+MOST_ERRORS = 1_000
+"""Refused lines that are told."""
+
+
+class Publishes(Protocol):
+    """`streams.engine.publisher.Publisher`."""
+
+    async def publish(self, records: list[Output]) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that endpoints use."""
+
+    serving: Serving
+    recommending: Gatherer[Question, Answer]
+    search: TextSearch | None
+    searching: Gatherer[str, Vectors] | None
+    publisher: Publishes
+    topics: Topics
+    limits: Limits
+
+
+async def recommendations(service: Service, asked: RecommendationsAsked) -> Recommendations:
+    """What to show a shopper now."""
+    wish = Wish(asked.n, asked.diversity, _rules(asked), tuple(asked.context))
+    answer = await service.recommending.ask(Question(asked.id, wish))
+    replica, policy = service.serving.replica, service.serving.policy
+    items = answer.slate.items if asked.explain else [_unexplained(item) for item in answer.slate.items]
+    named = [item.item for item in items] + [
+        cited.item for item in items for reason in item.reasons for cited in reason.because
+    ]
+    titles = {item: replica.title(item) for item in dict.fromkeys(named)}
+    return Recommendations(
+        asked.id, answer.time, items, titles, dict(answer.as_of), replica.model, policy.name, answer.slate.stage
+    )
+
+
+async def similar(service: Service, asked: ItemAsked) -> Items:
+    """Items whose vectors are near to an item's."""
+    _require_item(service, asked.id)
+    return _near(service, await service.serving.similar(asked.id, asked.n))
+
+
+async def trending(service: Service, asked: TrendingAsked) -> Items:
+    """The items that most is done with now."""
+    return _listed(service, service.serving.trending(asked.n, asked.category))
+
+
+async def search(service: Service, asked: SearchAsked) -> Items:
+    """Items whose text is near to a text."""
+    if service.search is None or service.searching is None:
+        raise Problem(Kind.NO_ENCODER, "this server was started without an encoder (--no-search): ask another one")
+    model = service.serving.replica.model
+    if model and model != service.search.model:
+        raise Problem(
+            Kind.NO_ENCODER,
+            f"the items were encoded by {model}, this server has {service.search.model}: set UPWELL_MODEL",
+        )
+    if not service.serving.replica.searchable:
+        return _listed(service, [])
+    vector = await service.searching.ask(asked.text)
+    return _near(service, await service.serving.nearest(vector[None], asked.n))
+
+
+async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
+    """Lines of JSON to their topic: those that workers accept, once all replicas have acknowledged them."""
+    topic = (service.topics.events if kind is LineKind.EVENTS else service.topics.catalogue).name
+    accepted: list[Output] = []
+    refused = 0
+    errors: list[LineError] = []
+    for line in _lines(body, service.limits):
+        found = parse(line, service.limits, kind, int(time.time() * 1000))
+        if isinstance(found, Outgoing):
+            accepted.append(Output(topic, found.key, found.value))
+            continue
+        refused += 1
+        if len(errors) < MOST_ERRORS:
+            errors.append(LineError(found.line.number, found.detail))
+    if accepted:
+        await _published(service, accepted)
+    return Ingested(len(accepted), refused, errors)
+
+
+async def _published(service: Service, records: list[Output]) -> None:
+    try:
+        await service.publisher.publish(records)
+    except TooLargeError:
+        raise Problem(
+            Kind.TOO_LARGE, "a record is larger than the topic takes; some of the others may be written"
+        ) from None
+    except PublishError:
+        raise retry_after(
+            Kind.NOT_WRITTEN, "some of the records may be written: send all again, which counts none of them twice", 5
+        ) from None
+
+
+def _lines(body: bytes, limits: Limits) -> list[Line]:
+    splitter = Splitter("body", max(limits.max_event_bytes, limits.max_item_bytes))
+    return [*splitter.feed(body), *splitter.feed(b"")] if body else []
+
+
+def _rules(asked: RecommendationsAsked) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    for name, text, read in (("filter", asked.filter, parse_filter), ("boost", asked.boost, parse_boost)):
+        if text is not None:
+            try:
+                rules.append(read(text))
+            except RuleError as error:
+                raise Problem(Kind.INVALID, f"`{name}`: {error}") from None
+    return tuple(rules)
+
+
+def _unexplained(item: RecommendedItem) -> RecommendedItem:
+    return msgspec.structs.replace(item, reasons=[])
+
+
+def _require_item(service: Service, item: str) -> None:
+    if item not in service.serving.replica.facts:
+        raise Problem(Kind.UNKNOWN_ITEM, "the catalogue has no item of this id, or has none of it any more")
+
+
+def _near(service: Service, near: Near) -> Items:
+    return _listed(service, near.items, near.cosines)
+
+
+def _listed(service: Service, items: Sequence[str], scores: Sequence[float] = ()) -> Items:
+    replica = service.serving.replica
+    return Items(
+        [
+            ListedItem(item, facts.title, score, facts.category, facts.brand, facts.price)
+            for item, score in zip_longest(items, scores)
+            if (facts := replica.facts.get(item))
+        ],
+        dict(replica.as_of),
+    )

@@ -1,0 +1,249 @@
+"""One serving process: the replica and the copy of the profiles, kept current, behind HTTP.
+
+    catalogue, embeddings, trending ─► replica ──┐
+    profiles ─► RocksDB copy ────────────────────┼─► recommender ─► HTTP
+    HTTP ─► events, catalogue (Kafka)            │
+                    query encoder ───────────────┘
+
+It is in no consumer group and owns nothing: start as many as are wanted, wherever.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from streams import policies
+from streams.admin import require_topics
+from streams.edge import limits_of
+from streams.engine.publisher import Publisher
+from streams.errors import ConfigError
+from streams.health import Health
+from streams.profile_replica import ProfileReplication
+from streams.replicas import Replica
+from streams.replication import Replication
+from streams.serving import EncodesItems, Serving, TextSearch
+from streams.settings import ApiSettings, KafkaSettings, Settings
+from streams.snapshots import IndexKeeper
+from streams.topics import Topics, topics
+from streams.watchdog import guard_loop
+from streams.web import application
+from streams.web.admission import Admission, Buckets
+from streams.web.application import Front
+from streams.web.endpoints import Service
+from streams.web.gate import Gate
+from streams.web.gather import Gatherer
+from streams.web.keys import Keyring
+from streams.web.metrics import HttpMetrics
+from streams.web.probes import registry_of
+
+SAVE_S = 300.0
+"""How often the index is saved while it changes."""
+
+MEASURE_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Everything a serving process is told."""
+
+    settings: Settings
+    api: ApiSettings
+    kafka: KafkaSettings
+    bootstrap: str
+
+
+async def run(
+    told: Told, load_encoder: Callable[[], EncodesItems] | None, on_listening: Callable[[str], None] = lambda url: None
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are being worked on are finished.
+
+    Args:
+        told: what to serve, and how.
+        load_encoder: for searching by text; None to do without.
+        on_listening: called with the URL once it is ready for requests.
+
+    Raises:
+        ConfigError: a setting is wrong, or the address cannot be listened on.
+        ContractError: the live topics are not what the contract says.
+        StoreLockedError: another process serves from this data directory.
+    """
+    work = asyncio.create_task(_serve(told, load_encoder, on_listening))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+async def _serve(
+    told: Told, load_encoder: Callable[[], EncodesItems] | None, on_listening: Callable[[str], None]
+) -> None:
+    settings, contract = told.settings, topics(told.settings.shop, told.settings.partitions)
+    keyring, tls = secured(told.api)
+    await require_topics(told.bootstrap, told.kafka, contract)
+    async with contextlib.AsyncExitStack() as stack:
+        state = await _State.opened(told, contract, stack)
+        search = TextSearch(await asyncio.to_thread(load_encoder)) if load_encoder else None
+        publisher = Publisher({"bootstrap_servers": told.bootstrap, **told.kafka.client_options()})
+        stack.push_async_callback(publisher.stop)
+        serving = Serving(state.replica, lambda: state.profiles.replica, policies.of(settings), contract)
+        recommending = Gatherer(serving.recommend)
+        searching = Gatherer(search.vectors) if search else None
+        service = Service(serving, recommending, search, searching, publisher, contract, limits_of(settings))
+        front = front_of(told.api, keyring)
+        tasks = [guard_loop(), recommending.run(), _measured(front, state)]
+        tasks += [searching.run()] if searching else []
+        async with asyncio.TaskGroup() as group:
+            background = [group.create_task(task) for task in tasks]
+            try:
+                async with _listening(application.build(service, front), told.api, tls) as url:
+                    _log.info("listening; reading the topics", url=url)
+                    await state.load()
+                    background += [group.create_task(task) for task in state.following()]
+                    front.health.starting = None
+                    on_listening(url)
+                    await asyncio.Event().wait()
+            finally:
+                for task in background:
+                    task.cancel()
+
+
+class _State:
+    """What is read of the topics."""
+
+    def __init__(
+        self, replica: Replica, replication: Replication, keeper: IndexKeeper, profiles: ProfileReplication
+    ) -> None:
+        self.replica = replica
+        self.profiles = profiles
+        self._replication = replication
+        self._keeper = keeper
+
+    @classmethod
+    async def opened(cls, told: Told, contract: Topics, stack: contextlib.AsyncExitStack) -> "_State":
+        """With nothing read yet; closed with the stack. In a directory apart from that of a worker beside it."""
+        settings, home = told.settings, told.settings.data_dir / "serve"
+        wait = settings.fetch_wait_ms
+        profiles = ProfileReplication(
+            home / "profiles", settings.rocksdb_cache_mb, contract.profiles, told.bootstrap, told.kafka, wait
+        )
+        stack.push_async_callback(profiles.stop)
+        # A stack of its own: the index must outlive whoever asks it, though it may be made later.
+        indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
+        keeper = IndexKeeper(home / "index", indexes)
+        replica = Replica(contract, keeper.make, limits_of(settings))
+        replication = Replication(replica, contract, told.bootstrap, told.kafka, wait)
+        stack.push_async_callback(replication.stop)
+        stack.push_async_callback(keeper.save, replica)
+        return cls(replica, replication, keeper, profiles)
+
+    async def load(self) -> None:
+        """Read all that is there."""
+        await self._keeper.restore(self.replica)
+        await self._replication.load()
+        await self.profiles.load()
+        _log.info("state is loaded", items=len(self.replica.facts), searchable=self.replica.searchable)
+
+    def following(self) -> list[Coroutine[Any, Any, None]]:
+        """What keeps it current, to be run until cancelled."""
+        return [self._replication.follow(), self.profiles.follow(), self._keeper.save_every(SAVE_S, self.replica)]
+
+
+def secured(api: ApiSettings) -> tuple[Keyring | None, ssl.SSLContext | None]:
+    """Keys and TLS, as far as there are any.
+
+    Raises:
+        ConfigError: they cannot be used, or the address asks for more of them.
+    """
+    keyring = Keyring(api.keys_file) if api.keys_file else None
+    tls = _tls(api)
+    if not _is_loopback(api.host):
+        if keyring is None:
+            raise ConfigError(
+                f"{api.host} can be reached from elsewhere, and without API keys anybody could read and erase "
+                "everything: make keys (`upwell keys new`) and name their file with UPWELL_API_KEYS_FILE, "
+                "or stay on 127.0.0.1"
+            )
+        if tls is None and not api.tls_elsewhere:
+            raise ConfigError(
+                f"API keys would travel to {api.host} in the clear: set UPWELL_API_CERTFILE and UPWELL_API_KEYFILE, "
+                "or UPWELL_API_TLS_ELSEWHERE=true where a proxy in front ends TLS"
+            )
+    return keyring, tls
+
+
+def front_of(api: ApiSettings, keyring: Keyring | None) -> Front:
+    """What stands before the endpoints; not ready yet."""
+    health = Health(starting="reading the topics")
+    registry = registry_of(health)
+    admission = Admission(api.concurrency, api.queue, api.deadline_ms / 1000)
+    metrics = HttpMetrics(registry)
+    metrics.waiting.set_function(lambda: admission.waiting)
+    return Front(Gate(keyring, Buckets(api.rate, api.burst)), admission, health, registry, metrics, api.max_body_bytes)
+
+
+async def _measured(front: Front, state: _State) -> None:
+    """Keep the numbers that have to be asked for, until cancelled."""
+    front.metrics.items.set_function(lambda: len(state.replica.facts))
+    front.metrics.searchable.set_function(lambda: state.replica.searchable)
+    while True:
+        await asyncio.sleep(MEASURE_S)
+        if not front.health.starting and (lag := await state.profiles.lag()) is not None:
+            front.metrics.profile_lag.set(lag)
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: web.Application, api: ApiSettings, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+    """Serve an application; hands out its URL."""
+    # The library's own log lines show what a malformed request said.
+    quiet = logging.getLogger(f"{__name__}.protocol")
+    quiet.setLevel(logging.CRITICAL)
+    runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=api.deadline_ms / 1000 + 1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, api.host, api.port, ssl_context=tls)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {api.host} port {api.port} ({error.strerror}): choose others with UPWELL_API_HOST "
+                "and UPWELL_API_PORT"
+            ) from None
+        host = f"[{api.host}]" if ":" in api.host else api.host
+        yield f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def _tls(api: ApiSettings) -> ssl.SSLContext | None:
+    if api.certfile is None and api.keyfile is None:
+        return None
+    if api.certfile is None or api.keyfile is None:
+        raise ConfigError("UPWELL_API_CERTFILE and UPWELL_API_KEYFILE belong together: set both")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(api.certfile, api.keyfile, lambda: "")
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            f"UPWELL_API_CERTFILE and UPWELL_API_KEYFILE cannot be used ({error.strerror or type(error).__name__})"
+        ) from None
+    return context
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,114 @@
+"""The HTTP service over a shop in memory: the real application, recommender and handlers; Kafka is a list."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from encoders.hashing import HashingEncoder
+from index.base import Vectors
+from streams.core.policy import Policy
+from streams.engine.effects import Output
+from streams.engine.store import MemoryPartition
+from streams.profile_replica import ProfileReplica
+from streams.records import CatalogueItem
+from streams.serving import Answer, Question, Serving, TextSearch
+from streams.settings import ApiSettings
+from streams.web import application
+from streams.web.endpoints import Service
+from streams.web.gather import Gatherer
+from streams.web.keys import Keyring
+from streams.web.serve import front_of
+from tests.unit.records import LIMITS, event, item
+from tests.unit.shop import TOPICS, Shop
+
+Client = TestClient[Any, Any]
+
+
+class TitleEncoder:
+    """Encodes items by their titles, as `streams.items.ItemEncoder` does for those that have nothing else."""
+
+    def __init__(self, encoder: HashingEncoder) -> None:
+        self.id = encoder.id
+        self._encoder = encoder
+
+    async def encode(self, items: Sequence[CatalogueItem]) -> Vectors:
+        return self._encoder.encode([item.title for item in items])
+
+
+class Log:
+    """Takes what would go to Kafka; fails with `failure`, if there is one."""
+
+    def __init__(self) -> None:
+        self.written: list[Output] = []
+        self.failure: Exception | None = None
+
+    async def publish(self, records: list[Output]) -> None:
+        if self.failure:
+            raise self.failure
+        self.written += records
+
+
+class Company(Gatherer[Question, Answer]):
+    """Knows when so many questions have been asked."""
+
+    def __init__(self, shop: "HttpShop", count: int) -> None:
+        super().__init__(shop.recommend)
+        self.arrived = asyncio.Event()
+        self._missing = count
+
+    async def ask(self, question: Question) -> Answer:
+        self._missing -= 1
+        if not self._missing:
+            self.arrived.set()
+        return await super().ask(question)
+
+
+class HttpShop:
+    """Shoppers anna (bought milk and bread) and bert (viewed tea), ten items, and a service for them."""
+
+    def __init__(self) -> None:
+        self.shop = Shop()
+        names = ("milk", "bread", "butter", "tea", "coffee", "cups", "oat milk", "rye bread", "green tea", "gone")
+        self.shop.catalogue(*(
+            item(name, offset, category=["food"] if "tea" not in name else ["drinks"], available=name != "gone")
+            for offset, name in enumerate(names)
+        ))  # fmt: skip
+        happened = event(0), event(1, item="bread"), event(2, user="bert", type="view", item="tea")
+        self.shop.events(*happened)
+        # Delivered again they change nothing, and what is recommended then knows of all that they led to.
+        self.topic = {answer.user: answer for answer in self.shop.events(*happened)}
+        store = MemoryPartition()
+        store.write(self.shop.tables["profiles"].items(), 0)
+        self.log = Log()
+        self.calls: list[int] = []
+        """Questions of each batch."""
+        self.company: Company | None = None
+        """Recommending waits for so many questions, if set."""
+        self.serving = Serving(self.shop.replica, lambda: ProfileReplica([store]), Policy(), TOPICS)
+
+    async def recommend(self, questions: Sequence[Question]) -> list[Answer]:
+        self.calls.append(len(questions))
+        if self.company is not None:
+            await self.company.arrived.wait()
+        return await self.serving.recommend(questions)
+
+    @asynccontextmanager
+    async def client(self, keyring: Keyring | None = None, *, search: bool = True, **api: Any) -> AsyncIterator[Client]:
+        """A client of the service, which is ready. `api` are settings."""
+        front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), keyring)
+        front.health.starting = None
+        searcher = TextSearch(TitleEncoder(self.shop.encoder)) if search else None
+        searching = Gatherer(searcher.vectors) if searcher else None
+        recommending = self.company or Gatherer(self.recommend)
+        service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, LIMITS)
+        tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching) if gatherer]
+        try:
+            async with TestClient(TestServer(application.build(service, front))) as client:
+                yield client
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
