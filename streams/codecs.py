@@ -5,12 +5,19 @@
     profiles    body = msgpack [recent, habits, seen]  (arrays; recent = [[item, type, weight, time], …],
                 habits = {item: [purchases, first, last, log_mass]}, seen = [u64, …])
     trending    body = log_mass f64 little-endian
+    neighbours  body = log_mass f64 little-endian ‖ msgpack [applied, partners]  (maps: applied = {origin: offset, …},
+                partners = {item: log weight, …})
     embeddings  body = text digest (16 bytes) ‖ model id length u8 ‖ model id ‖ dim u16 little-endian ‖ dim x float16
+
+A record of the pairs topic is no row; it carries what events of one partition add to the items of one other:
+
+    version u8 ‖ msgpack [origin, [[offset, time, item, weight, [partner, …], [weight, …]], …]]
 
 The vectors of `embeddings` are stored as float16: a unit vector keeps its cosines to about 1e-4.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +25,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from streams.core.cooccurrence import Delta, Neighbours
 from streams.core.events import Interaction
 from streams.core.profile import Habit, Profile
 from streams.core.trending import Popularity
@@ -26,6 +34,8 @@ from streams.errors import ContractError
 
 PROFILE_VERSION = 1
 TRENDING_VERSION = 1
+NEIGHBOURS_VERSION = 1
+PAIRS_VERSION = 1
 EMBEDDING_VERSION = 1
 
 
@@ -35,8 +45,15 @@ class _ProfileBody(NamedTuple):
     seen: tuple[int, ...]
 
 
+class _NeighboursBody(NamedTuple):
+    applied: dict[int, int]
+    partners: dict[str, float]
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_profile = msgspec.msgpack.Decoder(_ProfileBody).decode
+_decode_neighbours = msgspec.msgpack.Decoder(_NeighboursBody).decode
+_decode_pairs = msgspec.msgpack.Decoder(tuple[int, list[Delta]]).decode
 _LOG_MASS = struct.Struct("<d")
 DIGEST_SIZE = 16
 
@@ -94,6 +111,61 @@ def decode_popularity(value: bytes | None) -> Popularity:
         return Popularity()
     (mass,) = _LOG_MASS.unpack(_body(value, TRENDING_VERSION, "trending"))
     return Popularity(rows.source_offset(value), mass)
+
+
+def encode_neighbours(neighbours: Neighbours) -> bytes:
+    """An item's neighbours as a row of the `neighbours` table."""
+    return b"".join((
+        rows.header(NEIGHBOURS_VERSION, neighbours.offset),
+        _LOG_MASS.pack(neighbours.log_mass),
+        _encode(_NeighboursBody(neighbours.applied, neighbours.partners)),
+    ))  # fmt: skip
+
+
+def decode_neighbours(value: bytes | None) -> Neighbours:
+    """The neighbours in a row; none for None.
+
+    Raises:
+        ContractError: when another version wrote the row.
+    """
+    if value is None:
+        return Neighbours()
+    body = _body(value, NEIGHBOURS_VERSION, "neighbours")
+    (mass,) = _LOG_MASS.unpack_from(body)
+    applied, partners = _decode_neighbours(body[_LOG_MASS.size :])
+    return Neighbours(rows.source_offset(value), mass, applied, partners)
+
+
+def neighbours_mass(value: bytes) -> float:
+    """The item's own log mass in a row of the `neighbours` table; the rest of it is not read.
+
+    Raises:
+        ContractError: when another version wrote the row.
+    """
+    mass: float = _LOG_MASS.unpack_from(_body(value, NEIGHBOURS_VERSION, "neighbours"))[0]
+    return mass
+
+
+def encode_pairs(origin: int, deltas: Sequence[Delta]) -> bytes:
+    """What events of the partition `origin` add, as a record of the pairs topic."""
+    return bytes([PAIRS_VERSION]) + _encode((origin, deltas))
+
+
+def decode_pairs(value: bytes) -> tuple[int, list[Delta]]:
+    """Origin and deltas of a record of the pairs topic.
+
+    Raises:
+        ContractError: when another version wrote it, or something else.
+    """
+    if value[:1] != bytes([PAIRS_VERSION]):
+        raise ContractError(
+            f"a pairs record has version {value[:1].hex() or 'none'}, this Upwell reads {PAIRS_VERSION:02x}: "
+            "run the version that wrote it until it has read them all"
+        )
+    try:
+        return _decode_pairs(value[1:])
+    except msgspec.DecodeError as error:
+        raise ContractError(f"a pairs record is none: {error}") from None
 
 
 def encode_embedding(embedding: Embedding) -> bytes:

@@ -2,6 +2,7 @@
 
 profile ─► interests ─► index ─────► content ──┐
 │                    board ─────► popular ──┼─► allowed ─► fuse by rank ─► diversify ─► explain
+├────────────► neighbourhood ───► neighbours┤
 └─────────────────────────────► buy_again ──┘
 """
 
@@ -12,7 +13,7 @@ from itertools import chain, islice
 import numpy as np
 
 from index.base import Vectors
-from streams.core import candidates, diversity, explain, profile
+from streams.core import candidates, diversity, explain, neighbourhood, profile
 from streams.core.candidates import Candidate
 from streams.core.explain import Cause
 from streams.core.policy import Channel, Policy
@@ -123,14 +124,16 @@ def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
         good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
         return list(islice(good, policy.pool))
 
+    asked = neighbourhood.asked(shopper.profile.recent)
     channels = {
         Channel.CONTENT: allowed(candidates.merge(nearest), known=False),
         Channel.POPULAR: allowed(popular, known=False),
         Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
+        Channel.NEIGHBOURS: allowed(replica.neighbourhood.top(asked, shopper.now, 2 * policy.pool), known=False),
     }
     shortlist = candidates.fuse(channels, policy.channel_weights, SHORTLIST * policy.size)
     categories = [replica.facts[candidate.item].category for candidate in shortlist]
-    personal = channels[Channel.CONTENT] or channels[Channel.BUY_AGAIN]
+    personal = any(items for channel, items in channels.items() if channel is not Channel.POPULAR)
     return _Draft(shortlist, categories, "profile" if personal else "popularity")
 
 
@@ -140,11 +143,14 @@ def _slate(
     scores = np.array([candidate.score for candidate in draft.shortlist])
     chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.categories, policy.max_per_category)
     recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]
-    pulls = explain.pull(vectors[chosen], tastes([interaction.item for interaction in recent]), recent)
+    picked = [draft.shortlist[place] for place in chosen]
+    had = [interaction.item for interaction in recent]
+    near = explain.pull(vectors[chosen], tastes(had), recent)
+    beside = replica.neighbourhood.pull([candidate.item for candidate in picked], had, shopper.now)
     items = []
-    for rank, (place, row) in enumerate(zip(chosen, pulls, strict=True), start=1):
-        candidate = draft.shortlist[place]
-        reasons = [_reason(cause) for cause in explain.causes(candidate, shopper.profile, recent, row, replica.title)]
+    for rank, (candidate, *row) in enumerate(zip(picked, near, beside, strict=True), start=1):
+        pulls = dict(zip((Channel.CONTENT, Channel.NEIGHBOURS), row, strict=True))
+        reasons = [_reason(cause) for cause in explain.causes(candidate, shopper.profile, recent, pulls, replica.title)]
         items.append(RecommendedItem(rank, candidate.item, round(candidate.score, 6), reasons[0].channel, reasons))
     return Slate(items, draft.stage)
 

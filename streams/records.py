@@ -66,7 +66,7 @@ class Cited(msgspec.Struct, frozen=True):
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an item is recommended. The shares of an item's reasons sum to 1."""
 
-    channel: Annotated[str, Meta(description="which channel proposed it: content, popular, buy_again")]
+    channel: Annotated[str, Meta(description="which channel proposed it: content, popular, buy_again, neighbours")]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the score that came through this channel")]
     text: Annotated[str, Meta(description="in words, for people")]
     because: Annotated[list[Cited], Meta(description="the shopper's events it rests on, strongest first")] = []

@@ -1,4 +1,4 @@
-"""Rebuilds state and outputs of the profiles role from recorded topics: the workers' own code, over tables in memory.
+"""Rebuilds state and outputs of a shop from recorded topics: the workers' own code, over tables in memory.
 
     events 0 ───► baskets ─┐
     events 1 ───► baskets ─┼─► in_order ─► Replay ─► tables, recommendations
@@ -10,6 +10,7 @@ topic, partition and offset of their last record, without changing the order wit
 on the topics, not of how fast it is read. Where units end is a function of their partition alone, so the ids of
 recommendations, which name a partition and an offset, do not depend on other topics. Nearest items are searched
 exactly. Profiles and popularity are folded from the events alone, however they are cut: they are what workers have.
+Neighbours are so up to rounding and to what the bound of a row cuts off, which depend on the order of partitions.
 
 **Silence.** State needs the whole log; recommendations may be wanted for its end only. Units for which `speaks` is
 False are folded without any.
@@ -20,28 +21,17 @@ there before its last change, and a worker's replica may have been a moment behi
 
 import asyncio
 import heapq
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 
 import msgspec
 
-from index.exact import ExactIndex
-from streams import codecs
-from streams.agents.encoder import EncoderHandler
-from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
 from streams.edge import Limits
-from streams.engine.commit import Committer
-from streams.engine.effects import Batch, Handler, Output, Record, Row
-from streams.engine.publisher import TopicPartition
-from streams.engine.stats import Stats
-from streams.engine.store import MemoryPartition
+from streams.engine.effects import Output, Record
+from streams.inprocess import InProcess, MemoryTable
 from streams.items import ItemEncoder
-from streams.replicas import Immediate, Replica, ReplicaIndex
-from streams.topics import Topic, Topics
+from streams.topics import Topics
 
 Unit = Sequence[Record]
 """Consecutive records of one partition that are handled together; never empty."""
@@ -109,39 +99,6 @@ async def in_order(streams: Sequence[AsyncIterator[Unit]]) -> AsyncIterator[Unit
         await advance(number)
 
 
-class MemoryTable:
-    """A table in memory: what a committer needs, and all of its rows."""
-
-    def __init__(self, topic: Topic) -> None:
-        self.changelog = topic.name
-        self._partitions: defaultdict[int, MemoryPartition] = defaultdict(MemoryPartition)
-
-    def get(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """See `streams.engine.commit.Table`."""
-        return self._partitions[partition].get(keys)
-
-    def write(self, partition: int, rows: Sequence[Row], changelog_offset: int) -> None:
-        """See `streams.engine.commit.Table`."""
-        self._partitions[partition].write(rows, changelog_offset)
-
-    def rows(self) -> dict[tuple[int, bytes], bytes]:
-        """Partition and key → row."""
-        return {(number, key): row for number, part in self._partitions.items() for key, row in part.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row as a record of its changelog, for the replica."""
-
-    key: bytes | None
-    value: bytes | None
-    topic: str
-    partition: int
-    offset: int = 0
-    timestamp: int = 0
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
 class Replay:
     """Applies units, in the order in which they are given to `run`.
 
@@ -158,18 +115,10 @@ class Replay:
     ) -> None:
         self.recommendations = 0
         self.records = 0
-        self.stats = Stats("replay")
         self._contract = contract
+        self._shop = InProcess(contract, policy, limits, encoder)
         self._sink = sink
         self._told = blake2b(digest_size=16)
-        self._outbox: list[Output] = []
-        self._replica = Replica(contract, _exact, limits)
-        self._profiles, self._trending = MemoryTable(contract.profiles), MemoryTable(contract.trending)
-        self._speaking = self._committer(ProfilesHandler(contract, self._replica, policy, limits), speaks=True)
-        # Rows do not depend on the replica, and with an empty one there is nothing to search.
-        nothing = Replica(contract, _exact, limits)
-        self._silent = self._committer(ProfilesHandler(contract, nothing, policy, limits), speaks=False)
-        self._encoding = encoder and self._committer(EncoderHandler(encoder, limits), speaks=False)
         self._waiting: dict[tuple[str, int], list[Record]] = {}
         self._count_waiting = 0
 
@@ -180,8 +129,8 @@ class Replay:
             self.records += len(unit)
             if last.topic == self._contract.events.name and speaks(last):
                 await self._apply_waiting()
-                await _commit(self._speaking, unit)
-                await self._recommend()
+                await self._tell(await self._shop.apply(last.topic, last.partition, unit, speaks=True))
+                await asyncio.sleep(0)  # nothing else here waits, and who reads the records needs the event loop, too
             else:
                 self._waiting.setdefault((last.topic, last.partition), []).extend(unit)
                 self._count_waiting += len(unit)
@@ -192,7 +141,12 @@ class Replay:
     @property
     def tables(self) -> dict[str, MemoryTable]:
         """The rebuilt tables, by name."""
-        return {"profiles": self._profiles, "trending": self._trending}
+        return {name: self._shop.tables[name] for name in ("profiles", "trending", "neighbours")}
+
+    @property
+    def refused(self) -> int:
+        """Records that would be on the dead-letter topic."""
+        return self._shop.stats.rejected.total()
 
     def digests(self) -> dict[str, str]:
         """32 hex digits for each table and for the recommendations: the same bytes have the same digits."""
@@ -204,43 +158,11 @@ class Replay:
         """Apply what was held back: nothing of it can be seen before something speaks."""
         waiting, self._waiting, self._count_waiting = self._waiting, {}, 0
         for (topic, number), records in waiting.items():
-            if topic == self._contract.events.name:
-                await _commit(self._silent, records)
-                continue
-            if topic == self._contract.catalogue.name and self._encoding:
-                await _commit(self._encoding, records)
-            await self._replica.apply(topic, number, records)
+            await self._shop.apply(topic, number, records)
+            await asyncio.sleep(0)
 
-    def _committer(self, handler: Handler, *, speaks: bool) -> Committer:
-        tables = {
-            "profiles": self._profiles,
-            "trending": self._trending,
-            "embeddings": MemoryTable(self._contract.embeddings),
-        }
-        return Committer(handler, tables, self._contract.dlq.name, partial(self._publish, speaks=speaks), self.stats)
-
-    async def _publish(self, records: Sequence[Output], *, speaks: bool) -> dict[TopicPartition, int]:
-        """What would go to Kafka: rows to the replica, recommendations to the outbox, refused records nowhere."""
-        vectors: dict[int, list[Record]] = {}
-        for record in records:
-            if record.topic == self._contract.recommendations.name:
-                if speaks:
-                    self._outbox.append(record)
-            elif record.topic == self._contract.trending.name and record.key and record.partition is not None:
-                popularity = codecs.decode_popularity(record.value)
-                self._replica.board.update(record.key.decode(), record.partition, popularity.log_mass)
-            elif record.topic == self._contract.embeddings.name and record.partition is not None:
-                row = _Row(record.key, record.value, record.topic, record.partition)
-                vectors.setdefault(record.partition, []).append(row)
-        for at, rows in vectors.items():
-            await self._replica.apply(self._contract.embeddings.name, at, rows)
-            # Made from the catalogue here: no offset of the topic says what they rest on.
-            del self._replica.as_of[f"{self._contract.embeddings.name}/{at}"]
-        return {(record.topic, record.partition or 0): 0 for record in records}
-
-    async def _recommend(self) -> None:
-        outbox, self._outbox = self._outbox, []
-        for record in outbox:
+    async def _tell(self, said: Sequence[Output]) -> None:
+        for record in said:
             await self._sink(record)
             self.recommendations += 1
             self._told.update(record.value or b"")
@@ -252,12 +174,3 @@ def digest(rows: dict[tuple[int, bytes], bytes]) -> str:
     for (number, key), row in sorted(rows.items()):
         told.update(f"{number} {len(key)} {len(row)} ".encode() + key + row)
     return told.hexdigest()
-
-
-async def _commit(committer: Committer, unit: Unit) -> None:
-    await committer.commit(Batch(unit[0].topic, unit[0].partition, unit), lambda: True)
-    await asyncio.sleep(0)  # nothing else here waits, and whoever reads the records needs the event loop, too
-
-
-async def _exact(dim: int) -> ReplicaIndex:
-    return Immediate(ExactIndex(dim))

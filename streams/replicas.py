@@ -1,19 +1,22 @@
-"""What every worker holds in memory of the compacted topics, read whole: index, item facts, live popularity.
+"""What every worker holds in memory of the compacted topics, read whole: index, facts, popularity, neighbours.
 
-    shop.catalogue.v1  ──► facts       what an item is, whether it can be bought
-    shop.embeddings.v1 ──► index       where it is among the others
-    shop.trending.v1   ──► board       how much is done with it, summed over the event partitions
+    shop.catalogue.v1  ──► facts          what an item is, whether it can be bought
+    shop.embeddings.v1 ──► index          where it is among the others
+    shop.trending.v1   ──► board          how much is done with it, summed over the event partitions
+    shop.neighbours.v1 ──► neighbourhood  what is had together with it
 
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from index.base import VectorIndex, Vectors
 from streams import codecs
+from streams.core.neighbourhood import Neighbourhood
 from streams.core.trending import Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
@@ -83,6 +86,7 @@ class Replica:
         """An empty replica. `make_index` is called with the dimension of the first vector that arrives."""
         self.facts: dict[str, Facts] = {}
         self.board = Board(topics.trending.partitions)
+        self.neighbourhood = Neighbourhood()
         self.as_of: dict[str, int] = {}
         """`topic/partition` → offset of the last record applied."""
         self.model = ""
@@ -97,6 +101,7 @@ class Replica:
             topics.catalogue.name: self._apply_catalogue,
             topics.embeddings.name: self._apply_embeddings,
             topics.trending.name: self._apply_trending,
+            topics.neighbours.name: self._apply_neighbours,
         }
 
     async def apply(self, topic: str, partition: int, records: Sequence[Record]) -> None:
@@ -181,3 +186,13 @@ class Replica:
             if record.key and record.value:
                 popularity = codecs.decode_popularity(record.value)
                 self.board.update(record.key.decode(), record.partition, popularity.log_mass)
+
+    async def _apply_neighbours(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.key and record.value:
+                mass = codecs.neighbours_mass(record.value)
+                self.neighbourhood.update(record.key.decode(), mass, partial(_partners, record.value))
+
+
+def _partners(row: bytes) -> Mapping[str, float]:
+    return codecs.decode_neighbours(row).partners

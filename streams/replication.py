@@ -39,7 +39,7 @@ class Replication:
         self, replica: Replica, topics: Topics, bootstrap: str, kafka: KafkaSettings, fetch_wait_ms: int
     ) -> None:
         self._replica = replica
-        self._topics = [topics.catalogue, topics.embeddings, topics.trending]
+        self._topics = [topics.catalogue, topics.embeddings, topics.trending, topics.neighbours]
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,

@@ -29,7 +29,7 @@ from streams.follow import Start
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topic, Topics
 
-ROLES = ("encoder", "profiles")
+ROLES = ("encoder", "profiles", "neighbours")
 
 _TOGETHER = 2_000
 _MEMBERS = 5  # (error code, group, state, protocol type, protocol, members, …)
@@ -41,11 +41,12 @@ class AliveError(UpwellError):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group: what it reads, and by partition how many records it has committed."""
+    """A consumer group: what it reads, where it shall begin, by partition how many records it is off."""
 
     name: str
     source: Topic
-    committed: dict[int, int]
+    start: Start
+    away: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Holdings:
     @property
     def empty(self) -> bool:
         """There is nothing to let go."""
-        return not (any(group.committed for group in self.groups) or any(self.rows.values()) or self.directories)
+        return not (any(group.away for group in self.groups) or any(self.rows.values()) or self.directories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Reset:
             for topic in self.topics:
                 if topic.table is not None:
                     rows[topic.name] = sorted(await changelogs.rows_of(consumer, topic))
-        groups = [await self._group(name, source) for name, source in self._groups()]
+        groups = [await self._group(*group) for group in self._groups()]
         return Holdings(groups, rows, await asyncio.to_thread(self._directories))
 
     async def insist_on_rest(self) -> None:
@@ -103,7 +104,7 @@ class Reset:
         """
         alive = {}
         async with admin_client(self.bootstrap, self.kafka) as client:
-            for name, _ in self._groups():
+            for name, _, _ in self._groups():
                 # One at a time: the client misreads an answer about several.
                 for answer in await client.describe_consumer_groups([name]):
                     for group in answer.groups:
@@ -129,7 +130,7 @@ class Reset:
         """
         await self.insist_on_rest()
         for group in holdings.groups:
-            if group.committed:
+            if group.away:
                 await self._rewind(group)
         await self._delete(holdings.rows, progress)
         for directory in holdings.directories:
@@ -137,29 +138,36 @@ class Reset:
         # A worker that came while rows were being deleted may have written some that are gone now.
         await self.insist_on_rest()
 
-    def _groups(self) -> Iterable[tuple[str, Topic]]:
-        sources = {"encoder": self.topics.catalogue, "profiles": self.topics.events}
-        return ((f"{self.settings.shop}.upwell.{role}", sources[role]) for role in ROLES)
+    def _groups(self) -> Iterable[tuple[str, Topic, Start]]:
+        """Name, source and where to begin. Pairs are made anew from the events: those on the topic are passed over."""
+        sources = {
+            "encoder": (self.topics.catalogue, Start.BEGINNING),
+            "profiles": (self.topics.events, Start.BEGINNING),
+            "neighbours": (self.topics.pairs, Start.LATEST),
+        }
+        return ((f"{self.settings.shop}.upwell.{role}", *sources[role]) for role in ROLES)
 
     def _directories(self) -> list[Directory]:
         tables = self.settings.data_dir / "tables"
         paths = [*(tables / role for role in ROLES), self.settings.data_dir / "index"]
         return [Directory(path, _size(path)) for path in paths if path.is_dir()]
 
-    async def _group(self, name: str, source: Topic) -> Group:
+    async def _group(self, name: str, source: Topic, start: Start) -> Group:
         async with _member_of_nothing(self.bootstrap, self.kafka, name) as consumer:
             begins = await follow.offsets(consumer, source.name, source.partitions, Start.BEGINNING)
-            committed = {}
+            wanted = await follow.offsets(consumer, source.name, source.partitions, start)
+            away = {}
             for partition, begin in begins.items():
-                if (offset := await consumer.committed(partition)) is not None and offset > begin:
-                    committed[partition.partition] = offset - begin
-        return Group(name, source, committed)
+                at = max(begin, await consumer.committed(partition) or begin)
+                if at != wanted[partition]:
+                    away[partition.partition] = abs(at - wanted[partition])
+        return Group(name, source, start, away)
 
     async def _rewind(self, group: Group) -> None:
         async with _member_of_nothing(self.bootstrap, self.kafka, group.name) as consumer:
-            begins = await follow.offsets(consumer, group.source.name, group.source.partitions, Start.BEGINNING)
-            consumer.assign(list(begins))
-            await consumer.commit(begins)
+            wanted = await follow.offsets(consumer, group.source.name, group.source.partitions, group.start)
+            consumer.assign(list(wanted))
+            await consumer.commit(wanted)
 
     async def _delete(self, rows: dict[str, list[tuple[int, bytes]]], progress: Callable[[int], None]) -> None:
         publisher = Publisher({"bootstrap_servers": self.bootstrap.split(","), **self.kafka.client_options()})

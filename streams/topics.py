@@ -1,11 +1,12 @@
 """Every topic: name, key, partitions, retention. The only place; AsyncAPI is generated from here.
 
-Four of them are the changelogs of RocksDB tables (`table` is set). They are public, compacted topics rather
+Five of them are the changelogs of RocksDB tables (`table` is set). They are public, compacted topics rather
 than hidden ones: what rebuilds a worker is the same thing a consumer may read.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from zlib import crc32
 
 DAY_MS = 86_400_000
 FOREVER = -1
@@ -48,13 +49,15 @@ class Topics:
     embeddings: Topic
     profiles: Topic
     trending: Topic
+    pairs: Topic
+    neighbours: Topic
     recommendations: Topic
     dlq: Topic
 
     def __iter__(self) -> Iterator[Topic]:
         return iter((
             self.events, self.catalogue, self.embeddings, self.profiles,
-            self.trending, self.recommendations, self.dlq,
+            self.trending, self.pairs, self.neighbours, self.recommendations, self.dlq,
         ))  # fmt: skip
 
     def by_table(self, table: str) -> Topic:
@@ -63,6 +66,11 @@ class Topics:
             if topic.table == table:
                 return topic
         raise KeyError(table)
+
+
+def item_partition(item: str, partitions: int) -> int:
+    """The partition of `pairs` and `neighbours` that has an item: CRC-32, for speed in Python."""
+    return crc32(item.encode()) % partitions
 
 
 def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
@@ -116,6 +124,24 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             partitions=partitions,
             compacted=True,
             table="trending",
+        ),
+        pairs=Topic(
+            name=f"{prefix}.pairs.v1",
+            key="none: the partition is the one that `item_partition` gives for the items",
+            value="binary: what events add to items and pairs of items of this partition (streams/codecs.py)",
+            about="Which items were seen together, on their way from the shoppers' partitions to the items'.",
+            partitions=partitions,
+            compacted=False,
+            retention_ms=7 * DAY_MS,
+        ),
+        neighbours=Topic(
+            name=f"{prefix}.neighbours.v1",
+            key="item id",
+            value="binary: decayed weights of the item and of its pairs with others (streams/codecs.py)",
+            about="What goes with an item, read whole by every worker.",
+            partitions=partitions,
+            compacted=True,
+            table="neighbours",
         ),
         recommendations=Topic(
             name=f"{prefix}.recommendations.v1",

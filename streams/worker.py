@@ -1,7 +1,8 @@
 """One worker process: the roles it was given, and the replica they need.
 
-    catalogue ──► [encoder]  ──► embeddings ──► replica ─┐
-    events    ──► [profiles] ◄───────────────────────────┘ ──► recommendations
+    catalogue ──► [encoder]    ──► embeddings ──► replica ─┐
+    events    ──► [profiles]   ◄────────────────────┼──────┘ ──► recommendations
+                      └─► pairs ──► [neighbours] ───┘
 
 Each role is a Faust app of its own with its own consumer group, so that roles scale apart; one process may run all.
 """
@@ -20,6 +21,7 @@ import structlog
 from streams import policies
 from streams.admin import require_topics
 from streams.agents.encoder import EncoderHandler
+from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.edge import limits_of
 from streams.engine import app as engine
@@ -47,6 +49,7 @@ class Role(StrEnum):
 
     ENCODER = "encoder"
     PROFILES = "profiles"
+    NEIGHBOURS = "neighbours"
 
 
 class WorkerError(UpwellError):
@@ -123,6 +126,9 @@ async def _work(
                     settings.encode_batch,
                 )
             )
+        if Role.NEIGHBOURS in roles:
+            adding = NeighboursHandler(contract.pairs)
+            await parts.consume(engine.Role("neighbours", contract.pairs, (contract.neighbours,), contract.dlq, adding))
         if Role.PROFILES in roles:
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())

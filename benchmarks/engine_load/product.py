@@ -60,7 +60,8 @@ def _contract(job: Job) -> Topics:
 async def measure(job: Job) -> Usage:
     """Do the job."""
     contract, settings, kafka = _contract(job), Settings(data_dir=Path(job.directory)), KafkaSettings()
-    await create(job.bootstrap, [contract.profiles, contract.trending, contract.recommendations, contract.dlq])
+    written = (contract.profiles, contract.trending, contract.pairs, contract.recommendations, contract.dlq)
+    await create(job.bootstrap, [*written, contract.neighbours])
     async with contextlib.AsyncExitStack() as stack:
         live: list[LiveIndex] = []
 

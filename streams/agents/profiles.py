@@ -1,4 +1,4 @@
-"""Profiles agent: shopper events in, profile and popularity rows and recommendations out."""
+"""Profiles agent: shopper events in, profile and popularity rows, pairs of items and recommendations out."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -7,8 +7,10 @@ from typing import NamedTuple
 import msgspec
 
 from streams import codecs
+from streams.agents.neighbours import pair_records
+from streams.core import cooccurrence, trending
 from streams.core import profile as profiles
-from streams.core import trending
+from streams.core.cooccurrence import Delta
 from streams.core.events import Arrival
 from streams.core.policy import Policy
 from streams.core.profile import Profile
@@ -36,6 +38,7 @@ class ProfilesHandler:
     Redelivered events change nothing: their rows are put again, and the recommendation is sent again under the id
     it had. `trending` rows come before `profiles` rows, and the engine has them acknowledged in that order: so an
     event that a profile holds is in the popularity too, and popularity can leave to profiles what a duplicate is.
+    The pairs of items go out before any row, made from the profiles as they were: again after a crash, and alike.
     """
 
     def __init__(self, topics: Topics, replica: Replica, policy: Policy, limits: Limits) -> None:
@@ -54,8 +57,9 @@ class ProfilesHandler:
                 rejections.append(accepted)
             else:
                 by_shopper.setdefault(accepted.shopper, []).append(accepted)
-        updates, fresh = self._fold(by_shopper, read)
+        updates, fresh, deltas = self._fold(by_shopper, read)
         return Effects(
+            deltas=pair_records(self._topics.pairs, batch.partition, deltas),
             rows={
                 "trending": self._popularity_rows(fresh, read),
                 "profiles": [(update.shopper.encode(), codecs.encode_profile(update.profile)) for update in updates],
@@ -64,17 +68,22 @@ class ProfilesHandler:
             rejections=rejections,
         )
 
-    def _fold(self, by_shopper: dict[str, list[AcceptedEvent]], read: Reader) -> tuple[list[_Update], list[Arrival]]:
+    def _fold(
+        self, by_shopper: dict[str, list[AcceptedEvent]], read: Reader
+    ) -> tuple[list[_Update], list[Arrival], list[Delta]]:
+        """What becomes of the shoppers; their new events and the pairs in them, each in offset order."""
         rows = read("profiles", [shopper.encode() for shopper in by_shopper])
-        updates, fresh = [], []
+        updates, fresh, deltas = [], [], []
         for (shopper, events), row in zip(by_shopper.items(), rows, strict=True):
             before = codecs.decode_profile(row)
             arrivals = [event.arrival for event in events]
             new = profiles.fresh(before, arrivals)
             fresh.extend(new)
+            deltas.extend(cooccurrence.deltas(before.recent, new))
             updates.append(_Update(shopper, events, profiles.absorb(before, new, arrivals[-1].offset)))
         fresh.sort()
-        return updates, fresh
+        deltas.sort()
+        return updates, fresh, deltas
 
     @staticmethod
     def _popularity_rows(fresh: Sequence[Arrival], read: Reader) -> list[Row]:

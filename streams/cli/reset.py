@@ -9,7 +9,10 @@ from rich.progress import Progress
 
 from streams import admin
 from streams.cli.shop import Shop
+from streams.follow import Start
 from streams.reset import Holdings, Reset
+
+_AWAY = {Start.BEGINNING: "committed offsets of", Start.LATEST: "unread by"}
 
 
 @click.command()
@@ -18,10 +21,11 @@ from streams.reset import Holdings, Reset
 def reset(yes: bool, as_json: bool) -> None:
     """Let all state of the shop go; workers rebuild it from the events and the catalogue.
 
-    Deleted are the rows on the state topics (profiles, trending, embeddings), the consumer groups' committed offsets,
-    and this machine's tables and saved index under UPWELL_DATA_DIR. Events, catalogue, recommendations and refused
-    records stay. Workers must be stopped. A worker on another machine loses its rows when it starts; its saved index
-    (`index` in its data directory) is better removed by hand where the model has changed.
+    Deleted are the rows on the state topics (profiles, trending, neighbours, embeddings), the consumer groups'
+    committed offsets, and this machine's tables and saved index under UPWELL_DATA_DIR. Events, catalogue,
+    recommendations and refused records stay; pairs are passed over, for they are made anew. Workers must be stopped.
+    A worker on another machine loses its rows when it starts; its saved index (`index` in its data directory) is
+    better removed by hand where the model has changed.
 
     What follows: the next workers read everything from its beginning, encode the whole catalogue, come to the same
     profiles, recommend once more to everyone (under the ids of before, where the batches end alike), and refuse once
@@ -59,9 +63,9 @@ async def _reset(shop: Shop, *, yes: bool, as_json: bool) -> None:
 def _lines(holdings: Holdings) -> list[str]:
     return [
         *(
-            f"committed offsets of {group.name}: {sum(group.committed.values()):,} records of {group.source.name}"
+            f"{_AWAY[group.start]} {group.name}: {sum(group.away.values()):,} records of {group.source.name}"
             for group in holdings.groups
-            if group.committed
+            if group.away
         ),
         *(f"rows on {topic}: {len(keys):,}" for topic, keys in holdings.rows.items() if keys),
         *(f"{found.path}: {found.size / 1e6:,.1f} MB" for found in holdings.directories),
@@ -70,7 +74,7 @@ def _lines(holdings: Holdings) -> list[str]:
 
 def _described(holdings: Holdings) -> dict[str, object]:
     return {
-        "groups": {group.name: group.committed for group in holdings.groups},
+        "groups": {group.name: group.away for group in holdings.groups},
         "rows": {topic: len(keys) for topic, keys in holdings.rows.items()},
         "directories": {str(found.path): found.size for found in holdings.directories},
     }

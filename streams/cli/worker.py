@@ -25,7 +25,8 @@ ALL = [role.value for role in Role]
     default=",".join(ALL),
     show_default=True,
     metavar="ROLE[,ROLE]",
-    help="encoder: embeds catalogue changes. profiles: keeps profiles and recommends.",
+    help="encoder: embeds catalogue changes. profiles: keeps profiles and recommends. neighbours: keeps what goes "
+    "together.",
 )
 @click.option("--require-gpu", is_flag=True, help="Fail unless the encoder runs on a GPU.")
 def worker(roles: str, require_gpu: bool) -> None:

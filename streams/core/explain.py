@@ -1,7 +1,7 @@
 """Reasons: which channel, how much, and which of the shopper's events it rests on."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ def causes(
     candidate: Candidate,
     profile: Profile,
     recent: Sequence[Interaction],
-    pulls: npt.NDArray[np.float32],
+    pulls: Mapping[Channel, npt.NDArray[np.floating]],
     title: Callable[[str], str],
 ) -> list[Cause]:
     """The reasons of one item, largest share first; the shares sum to 1.
@@ -67,7 +67,8 @@ def causes(
         candidate: the item with what each channel gave of its score.
         profile: the shopper's.
         recent: (m,) the interactions that `pulls` speaks of.
-        pulls: float32 (m,), one row of `pull`.
+        pulls: float (m,), how strongly each of them pulls towards the item, by channel: `pull` for content,
+            `Neighbourhood.pull` for neighbours.
         title: an item's title by its id.
     """
     found = []
@@ -75,7 +76,9 @@ def causes(
         if channel is Channel.BUY_AGAIN:
             text, because = _buy_again(candidate.item, profile.habits[candidate.item])
         elif channel is Channel.CONTENT:
-            text, because = _content(candidate.item, recent, pulls, title)
+            text, because = _content(candidate.item, recent, pulls[channel], title)
+        elif channel is Channel.NEIGHBOURS:
+            text, because = _beside(recent, pulls[channel], title)
         else:
             text, because = f"popular now (number {candidate.ranks[channel]})", []
         found.append(Cause(channel, gain / candidate.score, text, because))
@@ -89,18 +92,35 @@ def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:
 
 
 def _content(
-    item: str, recent: Sequence[Interaction], pulls: npt.NDArray[np.float32], title: Callable[[str], str]
+    item: str, recent: Sequence[Interaction], pulls: npt.NDArray[np.floating], title: Callable[[str], str]
 ) -> tuple[str, list[Interaction]]:
+    cited = _strongest(recent, pulls)
+    if not cited:
+        return "close to what you keep buying", []
+    did = _did(cited[0])
+    return (did if cited[0].item == item else f"like {title(cited[0].item)}, {did}"), cited
+
+
+def _beside(
+    recent: Sequence[Interaction], pulls: npt.NDArray[np.floating], title: Callable[[str], str]
+) -> tuple[str, list[Interaction]]:
+    cited = _strongest(recent, pulls)
+    together = "often bought with" if cited[0].type is EventType.PURCHASE else "often goes with"
+    return f"{together} {title(cited[0].item)}, which you {_did(cited[0])}", cited
+
+
+def _strongest(recent: Sequence[Interaction], pulls: npt.NDArray[np.floating]) -> list[Interaction]:
+    """At most `CITED` interactions that pull, with different items, strongest first."""
     strongest: dict[str, Interaction] = {}
     for place in np.argsort(-pulls, kind="stable"):
         if pulls[place] <= 0 or len(strongest) == CITED:
             break
         strongest.setdefault(recent[place].item, recent[place])
-    if not strongest:
-        return "close to what you keep buying", []
-    cited = list(strongest.values())
-    did = f"{VERBS.get(cited[0].type, 'seen')} on {_day(cited[0].time)}"
-    return (did if cited[0].item == item else f"like {title(cited[0].item)}, {did}"), cited
+    return list(strongest.values())
+
+
+def _did(interaction: Interaction) -> str:
+    return f"{VERBS.get(interaction.type, 'seen')} on {_day(interaction.time)}"
 
 
 def _day(millis: int) -> str:

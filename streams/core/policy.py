@@ -13,6 +13,7 @@ class Channel(StrEnum):
     CONTENT = "content"
     POPULAR = "popular"
     BUY_AGAIN = "buy_again"
+    NEIGHBOURS = "neighbours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,12 @@ class Policy:
     size: int = 20
     pool: int = 60
     channel_weights: Mapping[Channel, float] = field(
-        default_factory=lambda: {Channel.CONTENT: 0.6, Channel.POPULAR: 0.6, Channel.BUY_AGAIN: 1.3}
+        default_factory=lambda: {
+            Channel.CONTENT: 0.6,
+            Channel.POPULAR: 0.6,
+            Channel.BUY_AGAIN: 1.3,
+            Channel.NEIGHBOURS: 1.0,
+        }
     )
     diversity: float = 0.9
     max_per_category: int | None = None

@@ -102,13 +102,13 @@ def absorb(profile: Profile, new: Iterable[Arrival], offset: int) -> Profile:
     for arrival in new:
         seen.append(fingerprint(arrival.event))
         if arrival.interaction is not None:
-            _remember(recent, arrival.interaction)
+            remember(recent, arrival.interaction)
             if arrival.interaction.type is EventType.PURCHASE and arrival.interaction.weight > 0:
                 _bought(habits, arrival.interaction)
     return Profile(offset, tuple(recent), habits, tuple(seen[-SEEN:]))
 
 
-def _remember(recent: list[Interaction], interaction: Interaction) -> None:
+def remember(recent: list[Interaction], interaction: Interaction) -> None:
     """Insert by event time, after those of the same time; drop the oldest past the bound."""
     recent.insert(bisect_right(recent, interaction.time, key=lambda kept: kept.time), interaction)
     if len(recent) > RING:

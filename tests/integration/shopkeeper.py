@@ -58,6 +58,14 @@ async def worker(
         assert await process.wait() == 0, "".join(said) + rest.decode()
 
 
+async def caught_up(settings: Settings, bootstrap: str, role: str, source: Topic) -> bool:
+    """Whether a role has committed all that its source holds."""
+    group = f"{settings.shop}.upwell.{role}"
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+        ends = await consumer.end_offsets([TopicPartition(source.name, number) for number in range(source.partitions)])
+        return all([(await consumer.committed(partition) or 0) == end for partition, end in ends.items()])
+
+
 @dataclass
 class Desk:
     """Sends records and reads recommendations."""

@@ -1,6 +1,7 @@
 """A worker that lost everything on its disk recommends what it would have recommended."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from streams.admin import create_topics
 from streams.records import Recommendation
 from streams.settings import KafkaSettings, Settings
 from streams.topics import topics
-from tests.integration.shopkeeper import Desk, desk, worker
+from tests.brokers import until
+from tests.integration.shopkeeper import Desk, caught_up, desk, worker
 
 T0 = 1_700_000_000_000
 ITEMS = [f"{kind} {thing}" for kind in ("red", "blue", "green") for thing in ("shirt", "shoe", "hat", "scarf", "coat")]
@@ -29,7 +31,7 @@ async def stock(shop: Desk) -> None:
 
 async def recommended_when_settled(shop: Desk, user: str) -> Recommendation:
     """The answer to one more event, once everything sent so far is known to the worker that answers."""
-    shared = (shop.topics.catalogue, shop.topics.embeddings, shop.topics.trending)
+    shared = (shop.topics.catalogue, shop.topics.embeddings, shop.topics.trending, shop.topics.neighbours)
     event = {"id": f"probe-{user}", "type": "search", "query": "coat", "time": T0 + 500 * 3_600_000}
     ends: dict[str, int] = {}
 
@@ -81,6 +83,8 @@ async def test_after_losing_its_disk_a_worker_recommends_as_if_nothing_had_happe
         async with desk(contract, bootstrap) as counter:
             async with worker(settings, bootstrap):
                 await stock(counter)
+                for role, source in (("profiles", contract.events), ("neighbours", contract.pairs)):
+                    await until(partial(caught_up, settings, bootstrap, role, source), 60)
                 before = {user: content(await recommended_when_settled(counter, user)) for user in USERS}
                 if name == "steady":
                     answers[name] = {user: content(await recommended_when_settled(counter, user)) for user in USERS}

@@ -13,7 +13,7 @@ from streams import follow
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.brokers import until
-from tests.integration.shopkeeper import Desk, desk, worker
+from tests.integration.shopkeeper import Desk, caught_up, desk, worker
 from tests.integration.upwell import upwell
 
 T0 = 1_700_000_000_000
@@ -54,12 +54,8 @@ async def past(settings: Settings, bootstrap: str, shop_topics: Topics) -> Async
         async with worker(settings, bootstrap):
             await shopping(shop)
 
-            async def done() -> bool:
-                now = await state(bootstrap, settings, shop_topics)
-                ends = sum(now[f"end {shop_topics.events.name}/{number}"] for number in (0, 1))
-                return ends == now["committed 0"] + now["committed 1"]
-
-            await until(done, 60)
+            await until(lambda: caught_up(settings, bootstrap, "profiles", shop_topics.events), 60)
+            await until(lambda: caught_up(settings, bootstrap, "neighbours", shop_topics.pairs), 60)
         yield shop
 
 
@@ -142,7 +138,7 @@ async def test_it_writes_to_a_topic_of_its_own_only(
     assert plan["read"][past.topics.events.name] == 22
     assert await state(bootstrap, settings, past.topics) == before
     nothing = replay("--until", "2001-01-01")
-    assert (nothing["records"], nothing["rows"]) == (0, {"profiles": 0, "trending": 0})
+    assert (nothing["records"], nothing["rows"]) == (0, {"profiles": 0, "trending": 0, "neighbours": 0})
     assert replay("--from-time", "2100-01-01")["recommendations"] == 0
 
 

@@ -4,11 +4,11 @@ import asyncio
 import json
 from pathlib import Path
 
-from streams import changelogs, follow
+from streams import changelogs, codecs, follow
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topics
 from tests.brokers import until
-from tests.integration.shopkeeper import Desk, desk, worker
+from tests.integration.shopkeeper import Desk, caught_up, desk, worker
 from tests.integration.upwell import upwell
 
 T0 = 1_700_000_000_000
@@ -20,6 +20,15 @@ async def rows(bootstrap: str, topics: Topics) -> dict[str, changelogs.Rows]:
     async with follow.reader(bootstrap, KafkaSettings()) as consumer:
         states = [topic for topic in topics if topic.table]
         return {str(topic.table): await changelogs.rows_of(consumer, topic) for topic in states}
+
+
+def added(found: dict[str, changelogs.Rows]) -> dict[tuple[int, bytes], tuple[object, ...]]:
+    """What is in the neighbours' rows, but for the offsets of the pairs, and rounded: partitions come in any order."""
+    neighbours = {place: codecs.decode_neighbours(row) for place, row in found["neighbours"].items()}
+    return {
+        place: (row.applied, round(row.log_mass, 9), {partner: round(log, 9) for partner, log in row.partners.items()})
+        for place, row in neighbours.items()
+    }
 
 
 async def shopping(shop: Desk) -> None:
@@ -59,7 +68,11 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
                 code, _, _ = await asyncio.to_thread(upwell, settings, bootstrap, "replay", "--check")
                 return code == 0
 
+            async def all_added() -> bool:
+                return await caught_up(settings, bootstrap, "neighbours", shop_topics.pairs)
+
             await until(all_said, 60)
+            await until(all_added, 60)
         before = await rows(bootstrap, shop_topics)
 
         code, out, _ = await reset()
@@ -75,17 +88,21 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
         bystander.mkdir()
         done = json.loads((await reset("--yes", "--json"))[1])
         assert (done["done"], done["rows"][shop_topics.embeddings.name]) == (True, 4)
-        assert await rows(bootstrap, shop_topics) == {"profiles": {}, "trending": {}, "embeddings": {}}
+        assert await rows(bootstrap, shop_topics) == {
+            "profiles": {}, "trending": {}, "neighbours": {}, "embeddings": {},
+        }  # fmt: skip
         assert {path.name for path in settings.data_dir.rglob("*")} == {"tables", "broker"}
         assert (await reset())[1].splitlines()[1:] == ["  none"]
 
         async with worker(settings, bootstrap):
             await settled(bootstrap, shop_topics, before)
             await until(all_said, 60)
+            await until(all_added, 60)
             await settled(bootstrap, shop_topics)
         after = await rows(bootstrap, shop_topics)
         assert after["profiles"] == before["profiles"]
         assert after["trending"] == before["trending"]
+        assert added(after) == added(before)
         assert after["embeddings"].keys() == before["embeddings"].keys()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from streams import codecs
 from streams.codecs import DIGEST_SIZE, Embedding
+from streams.core.cooccurrence import Delta, Neighbours
 from streams.core.events import Arrival
 from streams.core.profile import Profile, fold
 from streams.core.trending import Popularity
@@ -32,6 +33,39 @@ def test_popularity(offset: int, mass: float) -> None:
 
 
 @given(
+    st.integers(-1, 2**62),
+    st.floats(allow_nan=False),
+    st.dictionaries(st.integers(0, 999), st.integers(0, 2**62)),
+    st.dictionaries(st.text(max_size=9), st.floats(allow_nan=False)),
+)
+def test_neighbours(offset: int, mass: float, applied: dict[int, int], partners: dict[str, float]) -> None:
+    neighbours = Neighbours(offset, mass, applied, partners)
+    row = codecs.encode_neighbours(neighbours)
+    assert codecs.decode_neighbours(row) == neighbours
+    assert (rows.source_offset(row), codecs.neighbours_mass(row)) == (offset, mass)
+
+
+@given(
+    st.integers(0, 999),
+    st.lists(
+        st.builds(
+            Delta,
+            st.integers(0, 2**62), st.integers(0, 2**50), st.text(), st.floats(allow_nan=False),
+            st.tuples(st.text(), st.text()), st.tuples(st.floats(allow_nan=False), st.floats(allow_nan=False)),
+        )
+    ),
+)  # fmt: skip
+def test_pairs(origin: int, deltas: list[Delta]) -> None:
+    assert codecs.decode_pairs(codecs.encode_pairs(origin, deltas)) == (origin, deltas)
+
+
+@pytest.mark.parametrize("value", [b"", b"\x63", b"\x01", b"\x01\x92\x00\xc0"])
+def test_what_is_no_pairs_record_is_refused(value: bytes) -> None:
+    with pytest.raises(ContractError, match="a pairs record"):
+        codecs.decode_pairs(value)
+
+
+@given(
     st.integers(0, 2**62),
     st.binary(min_size=DIGEST_SIZE, max_size=DIGEST_SIZE),
     st.text(min_size=1, max_size=60),
@@ -48,11 +82,15 @@ def test_embeddings(offset: int, digest: bytes, model: str, values: list[float])
 def test_no_row_is_nothing_yet() -> None:
     assert codecs.decode_profile(None) == Profile()
     assert codecs.decode_popularity(None) == Popularity()
+    assert codecs.decode_neighbours(None) == Neighbours()
 
 
 def test_a_row_of_another_version_is_refused() -> None:
     row = rows.header(99, 7) + b"from the future"
-    for decode in (codecs.decode_profile, codecs.decode_popularity, codecs.decode_embedding):
+    for decode in (
+        codecs.decode_profile, codecs.decode_popularity, codecs.decode_embedding,
+        codecs.decode_neighbours, codecs.neighbours_mass,
+    ):  # fmt: skip
         with pytest.raises(ContractError, match="version 99"):
             decode(row)
 

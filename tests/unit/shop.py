@@ -10,6 +10,7 @@ import numpy as np
 from encoders.hashing import HashingEncoder
 from index.exact import ExactIndex
 from streams.agents.encoder import EncoderHandler
+from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
 from streams.engine.effects import Batch, Effects, Handler
@@ -39,14 +40,18 @@ async def immediate_index(dim: int) -> ReplicaIndex:
 
 
 class Shop:
-    """Runs both agents, applies their effects, feeds the replica with what the changelogs would carry."""
+    """Runs all agents, applies their effects, feeds the replica with what the changelogs would carry."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.encoder = CountingEncoder()
         self.replica = Replica(TOPICS, immediate_index, LIMITS)
-        self.tables: dict[str, dict[bytes, bytes]] = {"profiles": {}, "trending": {}, "embeddings": {}}
+        self.tables: dict[str, dict[bytes, bytes]] = {
+            "profiles": {}, "trending": {}, "neighbours": {}, "embeddings": {},
+        }  # fmt: skip
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
         self.items = EncoderHandler(ItemEncoder(self.encoder), LIMITS)
+        self.pairs = NeighboursHandler(TOPICS.pairs)
+        self.pairs_sent: list[FakeRecord] = []
         self.changelog_offset = 0
 
     def read(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -63,6 +68,9 @@ class Shop:
 
     def _run(self, handler: Handler, topic: str, records: Sequence[FakeRecord]) -> Effects:
         effects = asyncio.run(handler(Batch(topic, 0, records), self.read))
+        for delta in effects.deltas:
+            self.pairs_sent.append(FakeRecord(None, delta.value, len(self.pairs_sent), delta.topic))
+            self._run(self.pairs, delta.topic, self.pairs_sent[-1:])
         for table, rows in effects.rows.items():
             changelog = []
             for key, value in rows:

@@ -71,7 +71,9 @@ async def test_a_batch_is_acknowledged_after_its_effects_in_their_order(tmp_path
     harness = Harness(tmp_path)
     assert await harness.put([event(0), FakeRecord(b"anna", b"}", 1), event(2, user="bert")])
     changelogs = ["shop.trending.v1", "shop.profiles.v1"]
-    assert harness.happened == ["shop.dlq.v1", *changelogs, "store", "store", "shop.recommendations.v1"]
+    assert harness.happened == [
+        "shop.dlq.v1", "shop.pairs.v1", *changelogs, "store", "store", "shop.recommendations.v1",
+    ]  # fmt: skip
     assert (harness.app.stats.records, harness.app.stats.outputs) == (3, 2)
 
 

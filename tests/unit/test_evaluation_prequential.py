@@ -8,7 +8,6 @@ import pytest
 
 from encoders.hashing import HashingEncoder
 from streams import codecs
-from streams.items import ItemEncoder
 from streams.core.policy import Channel, Policy
 from streams.evaluation.baselines import NAMES
 from streams.evaluation.log import EventSet, Log
@@ -17,6 +16,7 @@ from streams.evaluation.prequential import PolicyContender, Trial, run
 from streams.evaluation.questions import Reading, Targets, ask
 from streams.evaluation.state import State
 from streams.evaluation.study import TOPICS, Study, evaluate
+from streams.items import ItemEncoder
 from streams.recommender import Shopper, recommend
 from tests.unit.recorded import GOODS, Line, shopping
 from tests.unit.records import LIMITS, FakeRecord
@@ -154,11 +154,15 @@ def test_the_state_is_the_live_state_however_it_is_cut() -> None:
     asyncio.run(fold())
     for event in log.events:
         shop.events(FakeRecord(event.record.key, event.record.value, event.record.offset, timestamp=event.time))
-    assert state.tables["profiles"] == shop.tables["profiles"]
-    assert state.tables["trending"].keys() == shop.tables["trending"].keys()
-    for key, row in state.tables["trending"].items():
+    rows = {name: {key: row for (_, key), row in table.rows().items()} for name, table in state.tables.items()}
+    assert {name: table.keys() for name, table in rows.items()} == {n: table.keys() for n, table in shop.tables.items()}
+    assert rows["profiles"] == shop.tables["profiles"]
+    for key, row in rows["trending"].items():
         mine, live = codecs.decode_popularity(row), codecs.decode_popularity(shop.tables["trending"][key])
         assert mine == pytest.approx(live)
+    for key, row in rows["neighbours"].items():
+        ours, lives = codecs.decode_neighbours(row), codecs.decode_neighbours(shop.tables["neighbours"][key])
+        assert (ours.log_mass, ours.applied, ours.partners) == (lives.log_mass, lives.applied, lives.partners)
 
 
 def test_first_time_lists_hold_nothing_that_the_user_had() -> None:

@@ -1,0 +1,75 @@
+"""A lookup of neighbours is the sum that its definition says."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core import decay
+from streams.core.cooccurrence import HALF_LIFE_MS
+from streams.core.events import EventType, Interaction
+from streams.core.neighbourhood import ASKED_RHO, OWN, THEIRS, Neighbourhood, asked
+from tests.property.strategies import DAY, T0
+
+NAMES = [f"item-{number}" for number in range(8)]
+names = st.sampled_from(NAMES)
+amounts = st.floats(0.01, 100)
+Rows = dict[str, tuple[float, dict[str, float]]]
+rows = st.dictionaries(names, st.tuples(amounts, st.dictionaries(names, amounts)))
+
+
+def _log(mass: float) -> float:
+    return decay.log_mass(mass, T0, HALF_LIFE_MS)
+
+
+def _filled(rows: Rows) -> Neighbourhood:
+    neighbourhood = Neighbourhood()
+    for item, (mass, partners) in rows.items():
+        neighbourhood.update(item, _log(1.0), dict)  # replaced before anybody asks
+        neighbourhood.update(item, _log(mass), {partner: _log(w) for partner, w in partners.items()}.copy)
+    return neighbourhood
+
+
+def _similarity(rows: Rows, x: str, y: str, later: float) -> float:
+    """By definition, when everything weighs `later` of what it did."""
+    mass, partners = rows.get(x, (0.0, {}))
+    other = rows[y][0] if y in rows else 0.0
+    return later * partners.get(y, 0.0) / ((later * mass + 1) ** OWN * (later * other + 1) ** THEIRS)
+
+
+@given(rows, st.dictionaries(names, amounts), st.integers(0, 200))
+def test_scores_and_pulls(rows: Rows, recent: dict[str, float], days: int) -> None:
+    neighbourhood, now, later = _filled(rows), T0 + days * DAY, 0.5 ** (days * DAY / HALF_LIFE_MS)
+    assert len(neighbourhood) == len(rows)
+    expected = {y: sum(w * _similarity(rows, x, y, later) for x, w in recent.items()) for y in NAMES}
+    places, scores = neighbourhood.scores(recent, now)
+    found = {neighbourhood.items[place]: score for place, score in zip(places, scores, strict=True)}
+    assert found == pytest.approx({y: score for y, score in expected.items() if score})
+    top = neighbourhood.top(recent, now, 3)
+    assert top == sorted(found, key=lambda item: (-round(math.log(found[item]), 9), item))[:3]
+    pulls = neighbourhood.pull(NAMES, list(recent), now)
+    for item, row in zip(NAMES, pulls, strict=True):
+        assert list(row) == pytest.approx([_similarity(rows, x, item, later) for x in recent])
+
+
+def test_equal_scores_are_ranked_by_item() -> None:
+    neighbourhood = _filled({"item-0": (1.0, dict.fromkeys(reversed(NAMES[1:]), 1.0))})
+    assert neighbourhood.top({"item-0": 1.0}, T0, 3) == NAMES[1:4]
+
+
+def test_a_pair_of_centuries_ahead_is_no_obstacle() -> None:
+    neighbourhood = _filled({"item-0": (1.0, {"item-1": 1.0})})
+    assert neighbourhood.top({"item-0": 1.0}, 0, 3) == ["item-1"]
+    assert neighbourhood.top({"item-0": 1.0}, T0 + 10**15, 3) == [], "by then it weighs nothing"
+
+
+def test_recent_items_count_by_weight_and_by_moment() -> None:
+    ring = [
+        Interaction("tea", EventType.PURCHASE, 1.0, T0),
+        Interaction("cup", EventType.PURCHASE, 1.0, T0 + 1),
+        Interaction("pot", EventType.VIEW, 0.1, T0 + 1),
+        Interaction("jam", EventType.DISLIKE, -1.0, T0 + 2),
+        Interaction("cup", EventType.VIEW, 0.1, T0 + 3),
+    ]
+    assert asked(ring) == pytest.approx({"cup": 0.1 + ASKED_RHO, "pot": 0.1 * ASKED_RHO, "tea": ASKED_RHO**2})
