@@ -50,6 +50,9 @@ SAVE_S = 300.0
 
 MEASURE_S = 5.0
 
+LINE_BYTES = 1 << 16
+"""A request line may have so many: the longest parameters there are, percent-encoded."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -209,7 +212,13 @@ async def _listening(app: web.Application, api: ApiSettings, tls: ssl.SSLContext
     # The library's own log lines show what a malformed request said.
     quiet = logging.getLogger(f"{__name__}.protocol")
     quiet.setLevel(logging.CRITICAL)
-    runner = web.AppRunner(app, access_log=None, logger=quiet, shutdown_timeout=api.deadline_ms / 1000 + 1)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=quiet,
+        max_line_size=LINE_BYTES,
+        shutdown_timeout=api.deadline_ms / 1000 + 1,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, api.host, api.port, ssl_context=tls)

@@ -27,9 +27,9 @@ class RecommendationsAsked(UserAsked, frozen=True):
     """Recommendations for a shopper."""
 
     n: Count | None = None
-    filter: Annotated[str, Meta(max_length=2000, description="rules language: only items that meet it")] | None = None
+    filter: Annotated[str, Meta(max_length=1000, description="rules language: only items that meet it")] | None = None
     boost: (
-        Annotated[str, Meta(max_length=2000, description="rules language: CONDITION by FACTOR, preferred items")] | None
+        Annotated[str, Meta(max_length=1000, description="rules language: CONDITION by FACTOR, preferred items")] | None
     ) = None
     diversity: (
         Annotated[float, Meta(ge=0, le=1, description="1 ranks by score alone, less trades score for difference")]

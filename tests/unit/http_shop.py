@@ -20,7 +20,7 @@ from streams.web import application
 from streams.web.endpoints import Service
 from streams.web.gather import Gatherer
 from streams.web.keys import Keyring
-from streams.web.serve import front_of
+from streams.web.serve import LINE_BYTES, front_of
 from tests.unit.records import LIMITS, event, item
 from tests.unit.shop import TOPICS, Shop
 
@@ -106,7 +106,9 @@ class HttpShop:
         service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, LIMITS)
         tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching) if gatherer]
         try:
-            async with TestClient(TestServer(application.build(service, front))) as client:
+            server = TestServer(application.build(service, front))
+            await server.start_server(max_line_size=LINE_BYTES)
+            async with TestClient(server) as client:
                 yield client
         finally:
             for task in tasks:
