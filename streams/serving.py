@@ -141,6 +141,11 @@ class Serving:
         cosines = vectors @ (query[0] / np.linalg.norm(query[0])) if items else []
         return Near(items, [round(float(cosine), 4) for cosine in cosines])
 
+    def also_bought(self, item: str, count: int, now: int) -> list[str]:
+        """Items that are had together with an item, those that can be bought; `now` is in Unix milliseconds."""
+        ranked = self.replica.neighbourhood.top({item: 1.0}, now, OVERSAMPLE * count + 1)
+        return [found for found in ranked if found != item and self.replica.available(found)][:count]
+
     def trending(self, count: int, category: str | None) -> list[str]:
         """The items most is done with, best first; of a finest category, if one is given."""
         replica = self.replica

@@ -76,6 +76,12 @@ async def similar(service: Service, asked: ItemAsked) -> Items:
     return _near(service, await service.serving.similar(asked.id, asked.n))
 
 
+async def also_bought(service: Service, asked: ItemAsked) -> Items:
+    """Items that are had together with an item."""
+    _require_item(service, asked.id)
+    return _listed(service, service.serving.also_bought(asked.id, asked.n, int(time.time() * 1000)))
+
+
 async def trending(service: Service, asked: TrendingAsked) -> Items:
     """The items that most is done with now."""
     return _listed(service, service.serving.trending(asked.n, asked.category))

@@ -73,6 +73,10 @@ ROUTES = (
         Scope.QUERY, does.similar, Items, ItemAsked, problems=(Kind.UNKNOWN_ITEM,),
     ),
     Route(
+        "GET", "/v1/items/{id}/also-bought", "alsoBought", "What is had together with an item.",
+        Scope.QUERY, does.also_bought, Items, ItemAsked, problems=(Kind.UNKNOWN_ITEM,),
+    ),
+    Route(
         "GET", "/v1/trending", "trending", "What most is done with now.",
         Scope.QUERY, does.trending, Items, TrendingAsked,
     ),

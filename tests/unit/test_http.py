@@ -104,6 +104,20 @@ async def test_similar_items_leave_out_the_item_and_what_cannot_be_bought(shop: 
             await problem(response, 404, "unknown-item")
 
 
+async def test_what_is_bought_together_and_can_be_bought(shop: HttpShop) -> None:
+    neighbourhood = shop.shop.replica.neighbourhood
+    neighbourhood.update("milk", 2.0, lambda: {"bread": 1.0, "gone": 3.0, "tea": 2.0})
+    for item in ("bread", "gone", "tea"):
+        neighbourhood.update(item, 2.0, dict)
+    async with shop.client() as http:
+        async with http.get("/v1/items/milk/also-bought") as response:
+            assert [item["item"] for item in (await response.json())["items"]] == ["tea", "bread"]
+        async with http.get("/v1/items/coffee/also-bought") as response:
+            assert (await response.json())["items"] == []
+        async with http.get("/v1/items/caviar/also-bought") as response:
+            await problem(response, 404, "unknown-item")
+
+
 async def test_trending_is_by_what_is_done_and_by_category(shop: HttpShop) -> None:
     async with shop.client() as http:
         async with http.get("/v1/trending") as response:
