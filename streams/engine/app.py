@@ -3,7 +3,7 @@
     role = Role("profiles", topics.events, (topics.profiles,), topics.dlq, handler)
     app = build_app(role, settings, kafka, bootstrap)
     await app.start()
-    await app.stop()      # finishes the batch at hand, commits, leaves the group
+    await app.stop()      # finishes the batches at hand, commits, leaves the group
 
 Several apps, one per role, may run on one event loop. The topics must exist (`upwell topics create`).
 """
@@ -22,6 +22,7 @@ from yarl import URL
 from streams.engine.commit import Committer
 from streams.engine.consumer import Delivery, transport
 from streams.engine.effects import Handler
+from streams.engine.lanes import Lanes
 from streams.engine.publisher import Publisher
 from streams.engine.stats import Stats
 from streams.engine.store import MemoryPartition, PartitionStore, RocksPartition, StoreKind
@@ -54,15 +55,14 @@ class Role:
 class EngineApp(faust.App):
     """A Faust app whose data path is the engine's. Made by `build_app`."""
 
-    def __init__(self, role: Role, fetch_wait_ms: int, publisher: Publisher, **options: Any) -> None:
+    def __init__(self, role: Role, fetch_wait_ms: int, max_records: int, publisher: Publisher, **options: Any) -> None:
         self.stats = Stats(role.name)
         self.fetch_wait_ms = fetch_wait_ms
         self.source = role.source.name
         self.batch_topics = frozenset((self.source,))
         self.committer: Committer
+        self.lanes = Lanes(self.consume, max_records)
         self._publisher = publisher
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._out_of_time = False
         super().__init__(**options)
 
@@ -70,25 +70,21 @@ class EngineApp(faust.App):
         """Commit a batch. True if it may be acknowledged."""
         if self.should_stop:
             return False
-        self._idle.clear()
-        try:
-            return await self.committer.commit(
-                delivery.batch, lambda: delivery.epoch == self.consumer.epoch and not self._out_of_time
-            )
-        finally:
-            self._idle.set()
+        return await self.committer.commit(
+            delivery.batch, lambda: delivery.epoch == self.consumer.epoch and not self._out_of_time
+        )
 
     def positions(self) -> dict[int, int]:
         """Partitions of the source that are assigned here → offset of the next record to read."""
         return self.consumer.positions()  # type: ignore[no-any-return]
 
     async def on_stop(self) -> None:
-        """Finish the batch at hand, take no other."""
+        """Finish the batches at hand, take no other."""
         if self._consumer is not None:  # made on first use
             self._consumer.stop_flow()
         self.flow_control.suspend()
         try:
-            await asyncio.wait_for(self._idle.wait(), _GRACE_S)
+            await asyncio.wait_for(self.lanes.idle(), _GRACE_S)
         except TimeoutError:
             self._out_of_time = True
         await super().on_stop()
@@ -147,6 +143,7 @@ def build_app(
     app = EngineApp(
         role,
         settings.fetch_wait_ms,
+        role.max_records or settings.fetch_max_records,
         publisher,
         id=f"{settings.shop}.upwell.{role.name}",
         broker=[URL(f"kafka://{server}") for server in bootstrap.split(",")],
@@ -160,9 +157,7 @@ def build_app(
     # An agent that fails ends the worker: restarted in place it would go on behind the batch that it failed on.
     @app.agent(source, name=role.name, supervisor_strategy=CrashingSupervisor)
     async def agent(stream: Any) -> None:
-        async for event in stream.noack().events():
-            if await app.consume(event.value):
-                event.ack()
+        await app.lanes.run(stream.noack().events())
 
     return app
 

@@ -1,9 +1,27 @@
 """Runs a handler on a batch and makes its effects true, in the one order that survives a crash at any point.
 
-    rejections on the DLQ → deltas → rows on the changelogs → rows in the local stores → outputs
-    (each acknowledged before the next starts; several tables in the order in which the handler named them)
+    rejections on the DLQ
+      → deltas, and rows of all tables but the last, on their topics
+      → rows of the last table on its changelog, and outputs
+      → rows in the local stores
 
-Whoever calls `Committer.commit` may acknowledge the batch when it returns True, and must not when it returns False.
+Each arrow is an acknowledgement that was waited for; what stands together goes out together, in any order. Whoever
+calls `Committer.commit` may acknowledge the batch when it returns True, and must not when it returns False.
+
+Why this is enough, for a process that may die anywhere and a batch that is then handled once more:
+
+- The last table is the one by whose rows a handler tells what is a duplicate. While its row is not on the changelog,
+  all of the batch is made again, from the rows as they were; when it is, everything before it is out already. Tables
+  that come earlier skip what they hold by the offsets in their own rows, deltas are skipped by their origin.
+- A changelog is acknowledged before its store is written, so a store never has what a lost disk would take along. What
+  a changelog has and the store has not is recovered, or made again as the same row.
+- An output may be read before its row is on the changelog. Its id is a function of the row's offset, so what is made
+  again has the same id; but a batch that is handled once more may be cut otherwise, and then an output for an earlier
+  offset of the same key comes behind the one for a later offset, which is then sent again. Whoever keeps the newest
+  output compares offsets, as late writes of a worker that lost its partition have always demanded.
+- Outputs go out before the stores are written and are not waited for longer than the rows. Only where one of them is
+  too large for its topic are rows and stores done first: the record is refused, but a row that Kafka has must not be
+  missing from the store.
 """
 
 import asyncio
@@ -56,7 +74,7 @@ class Publish(Protocol):
 
 
 class Committer:
-    """Commits batches, one at a time.
+    """Commits batches, one at a time of each partition.
 
     Args:
         handler: the agent's logic.
@@ -65,6 +83,8 @@ class Committer:
         publish: writes records to Kafka and waits for their acknowledgement.
         stats: told what happened.
         pause: sleeps so many seconds between two tries.
+        burials: so many records in a row may be refused because the handler failed on them. If it fails on one more,
+            the fault is its own: that record is tried again until it works, and nothing behind it is touched.
     """
 
     def __init__(
@@ -75,6 +95,7 @@ class Committer:
         publish: Publish,
         stats: Stats,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        burials: int = 100,
     ) -> None:
         self._handler = handler
         self._tables = tables
@@ -82,6 +103,8 @@ class Committer:
         self._publish = publish
         self._stats = stats
         self._pause = pause
+        self._burials = burials
+        self._buried_in_a_row = 0
 
     async def commit(self, batch: Batch, current: Callable[[], bool]) -> bool:
         """Handle a batch.
@@ -93,7 +116,7 @@ class Committer:
         Returns:
             True if all of it is done and may be acknowledged; False if its epoch ended on the way.
         """
-        started = time.monotonic()
+        self._stats.begin()
         try:
             await self._handle(batch, current)
         except SupersededError:
@@ -101,8 +124,8 @@ class Committer:
             return False
         finally:
             # An epoch that is over takes its trouble with it.
-            self._stats.trouble = None
-            self._stats.busy_seconds += time.monotonic() - started
+            self._stats.tell(current, None)
+            self._stats.end()
         self._stats.batches += 1
         self._stats.records += len(batch.records)
         self._stats.last_progress = time.monotonic()
@@ -110,15 +133,23 @@ class Committer:
 
     async def _handle(self, batch: Batch, current: Callable[[], bool]) -> None:
         """Handle a batch; if that fails, its halves one after the other, down to the record that is at fault."""
-        try:
-            effects = await self._insist(lambda: self._effects(batch), current)
-            await self._make_true(batch, effects, current)
-        except _HandlerError as failure:
-            if len(batch.records) == 1:
-                await self._bury(batch, failure, current)
-                return
-            for half in _halves(batch):
-                await self._handle(half, current)
+        for pause in _pauses():
+            try:
+                effects = await self._insist(lambda: self._effects(batch), current)
+                await self._make_true(batch, effects, current)
+            except _HandlerError as failure:
+                if len(batch.records) == 1 and self._buried_in_a_row == self._burials:
+                    await self._hold(batch, failure, pause, current)
+                    continue
+                if len(batch.records) == 1:
+                    await self._bury(batch, failure, current)
+                    self._buried_in_a_row += 1
+                    return
+                for half in _halves(batch):
+                    await self._handle(half, current)
+            else:
+                self._buried_in_a_row = 0
+            return
 
     async def _effects(self, batch: Batch) -> Effects:
         def read(table: str, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -136,24 +167,39 @@ class Committer:
 
     async def _make_true(self, batch: Batch, effects: Effects, current: Callable[[], bool]) -> None:
         await self._reject(effects.rejections, current)
-        if effects.deltas:
-            await self._send(effects.deltas, current)
-        reached = {}
-        for name, rows in effects.rows.items():
-            if rows:
-                reached[name] = await self._log(self._tables[name].changelog, batch, rows, current)
+        rows, names = effects.rows, list(effects.rows)
+        early = {name: rows[name] for name in names[:-1] if rows[name]}
+        last = {name: rows[name] for name in names[-1:] if rows[name]}
+        reached = await self._log(batch, early, effects.deltas, current)
+        left: Sequence[Output] = ()
+        try:
+            reached |= await self._log(batch, last, effects.outputs, current)
+        except _HandlerError:
+            if not effects.outputs:
+                raise
+            reached |= await self._log(batch, last, (), current)
+            left = effects.outputs
         for name, offset in reached.items():
-            await self._insist(partial(self._store, name, batch.partition, effects.rows[name], offset), current)
-        if effects.outputs:
-            await self._send(effects.outputs, current)
-            self._stats.outputs += len(effects.outputs)
+            await self._insist(partial(self._store, name, batch.partition, rows[name], offset), current)
+        if left:
+            await self._send(left, current)
+        self._stats.outputs += len(effects.outputs)
 
-    async def _log(self, changelog: str, batch: Batch, rows: Sequence[Row], current: Callable[[], bool]) -> int:
-        """Rows to their changelog. Returns the changelog offset of the last one."""
+    async def _log(
+        self, batch: Batch, tables: Mapping[str, Sequence[Row]], others: Sequence[Output], current: Callable[[], bool]
+    ) -> dict[str, int]:
+        """Rows to their changelogs, and other records beside them. Returns table → changelog offset of its last row."""
         gone = tombstone_headers(batch.records[-1].offset)
-        records = [Output(changelog, key, value, batch.partition, gone if value is None else ()) for key, value in rows]
-        offsets = await self._send(records, current)
-        return offsets[changelog, batch.partition]
+        topics = {name: self._tables[name].changelog for name in tables}
+        records = [
+            Output(topics[name], key, value, batch.partition, gone if value is None else ())
+            for name, rows in tables.items()
+            for key, value in rows
+        ]
+        if not (records or others):
+            return {}
+        offsets = await self._send([*records, *others], current)
+        return {name: offsets[topic, batch.partition] for name, topic in topics.items()}
 
     async def _store(self, table: str, partition: int, rows: Sequence[Row], changelog_offset: int) -> None:
         self._tables[table].write(partition, rows, changelog_offset)
@@ -184,6 +230,20 @@ class Committer:
         detail = f"{type(error).__name__}: {error}"
         await self._reject([Rejection(record, RejectReason.HANDLER_ERROR, detail)], current)
 
+    async def _hold(self, batch: Batch, failure: "_HandlerError", pause: float, current: Callable[[], bool]) -> None:
+        """Wait: refusing what this handler fails on would empty the topic into the dead letters."""
+        if not current():
+            raise SupersededError
+        (record,) = batch.records
+        trouble = (
+            f"the handler failed on {self._burials + 1} records in a row, at last with {type(failure.error).__name__}; "
+            "nothing more is consumed until it works: see the newest dead letters, mend it and start the worker again"
+        )
+        self._stats.tell(current, trouble)
+        self._stats.retries += 1
+        log.error("%s: topic=%s partition=%d offset=%d", trouble, record.topic, record.partition, record.offset)
+        await self._pause(pause)
+
     async def _send(self, records: Sequence[Output], current: Callable[[], bool]) -> dict[TopicPartition, int]:
         try:
             return await self._insist(lambda: self._publish(records), current)
@@ -201,12 +261,12 @@ class Committer:
             except StoreCorruptError:
                 raise  # no patience mends it: the worker ends, and its next start rebuilds the store
             except (PublishError, StoreError) as error:
-                self._stats.trouble = str(error)
+                self._stats.tell(current, str(error))
                 self._stats.retries += 1
                 log.warning("trying again in %.1f s: %s", pause, error)
                 await self._pause(pause)
             else:
-                self._stats.trouble = None
+                self._stats.tell(current, None)
                 return done
         raise AssertionError("unreachable")
 

@@ -10,8 +10,10 @@ What is different from faust-streaming 0.15.3, and why:
 - Everything fetched belongs to an epoch, which ends when partitions are revoked or sought. Faust clears its queues at
   those moments, but a waiting put or a running agent outlives that; what they hold is recognised as old.
 - Batches of a partition are acknowledged in order, so the newest acknowledged offset is the one to commit.
-- A full queue holds the fetch loop back. Faust's way, taking single partitions in and out of the fetch, forgets to
-  put them back across a rebalance, and is not needed for whole batches.
+- A partition whose lane is full is left out of the fetch, and asked for again with the next one. Faust's way, taking
+  partitions out until a queue tells to put them back, forgets to do so across a rebalance.
+- Fetches go straight to the thread's loop: Faust's method queue makes several tasks for each. That loop is of the kind
+  that the app's own is.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ from streams.engine.recovery import BulkRecovery
 
 _FETCH_S = 0.25
 _NOTHING_ASSIGNED_S = 0.05
+_FULL_S = 0.01
 _LAST_COMMIT_S = 5.0
 
 
@@ -52,6 +55,14 @@ class MicroBatchThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
         return consumer
 
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
+        """What was fetched of some partitions; waits so many seconds for a first record."""
+        consumer = self._ensure_consumer()
+        fetching = self._fetch_records(
+            consumer, active_partitions, timeout=timeout, max_records=consumer._max_poll_records
+        )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fetching, self.thread_loop))
+
 
 class MicroBatchConsumer(driver.Consumer):
     """Delivers `Delivery`s of the app's batch topics, and changelog records to the tables."""
@@ -64,7 +75,9 @@ class MicroBatchConsumer(driver.Consumer):
         self._recovery = BulkRecovery(self.app, self.app.stats)
 
     def _new_consumer_thread(self) -> MicroBatchThread:
-        return MicroBatchThread(self, loop=self.loop, beacon=self.beacon)
+        thread = MicroBatchThread(self, loop=self.loop, beacon=self.beacon, thread_loop=type(self.loop)())
+        thread._close_thread_loop_on_stop = True
+        return thread
 
     # Epochs and seeks
 
@@ -139,8 +152,12 @@ class MicroBatchConsumer(driver.Consumer):
         if not active:
             await asyncio.sleep(_NOTHING_ASSIGNED_S)
             return
+        open_for_more = {tp for tp in active if tp.topic not in self.app.batch_topics or self._has_room(tp)}
+        if not open_for_more:
+            await asyncio.sleep(_FULL_S)
+            return
         epoch = self.epoch
-        fetched = await self._getmany(active, _FETCH_S)
+        fetched = await self._getmany(open_for_more, _FETCH_S if open_for_more == active else _FULL_S)
         if epoch != self.epoch:
             return  # the seek that follows goes back to before these
         for aiokafka_tp, records in fetched.items():
@@ -153,6 +170,9 @@ class MicroBatchConsumer(driver.Consumer):
             if not fetched:
                 await self._recovery.skip_to_end(self)
             self._recovery.signal_if_done()
+
+    def _has_room(self, tp: TP) -> bool:
+        return self.app.lanes.has_room(tp.partition)  # type: ignore[no-any-return]
 
     async def _deliver(self, tp: TP, records: Sequence[Any], epoch: int) -> bool:
         """Hand records over as one event. False if the flow was stopped first."""

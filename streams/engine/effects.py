@@ -1,7 +1,7 @@
 """What a handler gets and what it gives back. No Kafka in here: a handler is tested with plain objects.
 
     records of one partition ──► handler(batch, read) ──► Effects ──► the engine commits them, in this order:
-        rejections to the DLQ → deltas → rows to the changelog → rows to RocksDB → outputs → ack
+        rejections to the DLQ → deltas, all tables but the last → the last table, outputs → RocksDB → ack
 
 Everything in `Effects` is data. Only `streams.engine` turns it into I/O.
 """
@@ -84,8 +84,9 @@ class Effects:
     Attributes:
         deltas: records for other roles to add up. They are out before the rows that say they were sent, so after a
             crash they are made again from the rows as they were: whoever adds them up skips what it has by its origin.
-        rows: by table name; a key appears at most once in a table.
-        outputs: records that rest on the rows.
+        rows: by table name; a key appears at most once in a table. The last table is the one by whose rows the handler
+            tells what is a duplicate: those of the others are on their changelogs before.
+        outputs: records that rest on the rows. An id made of a row's offset lets readers drop what is sent again.
         rejections: records that are refused.
     """
 

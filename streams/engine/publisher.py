@@ -7,7 +7,7 @@ and an idempotent producer that falls out of sequence is broken for good.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ class Publisher:
             TooLargeError: a topic does not take a record of this size.
             PublishError: anything else. Some of the records may be on their topics.
         """
+        producer = None
         try:
             producer = await self._started()
             sent = await self._send(producer, records)
@@ -75,16 +76,21 @@ class Publisher:
         except MessageSizeTooLargeError:
             raise TooLargeError("a record is larger than `max.message.bytes` of its topic") from None
         except (KafkaError, OSError) as error:
-            await self.stop()
+            await self._give_up(producer)
             raise PublishError(f"Kafka did not acknowledge ({type(error).__name__})") from error
         return offsets
 
     async def stop(self) -> None:
         """Let go of the producer. What is not acknowledged yet may be lost."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), _STOP_S)
+        await self._give_up(self._producer)
+
+    async def _give_up(self, producer: AIOKafkaProducer | None) -> None:
+        """Stop a producer, unless another publication has given it up already: the next one may be in use by now."""
+        if self._producer is not producer or producer is None:
+            return
+        self._producer = None
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            await asyncio.wait_for(producer.stop(), _STOP_S)
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._lock:
@@ -108,17 +114,20 @@ class Publisher:
             if partition is None:
                 partition = await self._partition(producer, record)
             by_partition.setdefault((record.topic, partition), []).append(record)
+        # Nothing is sent before all of it is built: a record that is no bytes leaves nothing behind.
+        built = [(target, batch) for target, group in by_partition.items() for batch in self._built(producer, group)]
+        return [await self._submit(producer, batch, target) for target, batch in built]
+
+    @classmethod
+    def _built(cls, producer: AIOKafkaProducer, records: Sequence[Output]) -> list[Any]:
+        """Records in as few batches as hold them."""
         now = int(time.time() * 1000)
-        sent = []
-        for target, group in by_partition.items():
-            batch = producer.create_batch()
-            for record in group:
-                if not self._appended(batch, record, now):
-                    sent.append(await self._submit(producer, batch, target))
-                    batch = producer.create_batch()
-                    self._appended(batch, record, now)
-            sent.append(await self._submit(producer, batch, target))
-        return sent
+        batches = [producer.create_batch()]
+        for record in records:
+            if not cls._appended(batches[-1], record, now):
+                batches.append(producer.create_batch())
+                cls._appended(batches[-1], record, now)
+        return batches
 
     @staticmethod
     def _appended(batch: Any, record: Output, now: int) -> bool:

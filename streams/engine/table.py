@@ -103,10 +103,10 @@ class BulkStore(Store[Any, Any]):
                 if tries_locked == _LOCKED_TRIES:
                     raise
             except StoreError as error:
-                self.app.stats.trouble = str(error)
+                self.app.stats.tell(path, str(error))
                 log.warning("trying again in %.1f s: %s", _PAUSE_S, error)
             else:
-                self.app.stats.trouble = None
+                self.app.stats.tell(path, None)
                 return
             await asyncio.sleep(_PAUSE_S)
 

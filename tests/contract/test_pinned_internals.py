@@ -36,6 +36,7 @@ SOURCES = {
         "faust.transport.consumer:ThreadDelegateConsumer.close": "3c663d872337",
         "faust.transport.drivers.aiokafka:Consumer._new_consumer_thread": "0870ec53dea7",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer": "c2701bfc3e6f",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.getmany": "26fc5fc9f3b6",
     },
     "Called or relied on by streams/engine/consumer.py": {
         "faust.transport.consumer:Consumer.stop_flow": "cf7e875a2b0d",
@@ -59,6 +60,9 @@ SOURCES = {
         "faust.app.base:App._on_partitions_assigned": "de932b7927db",
         "mode.utils.queues:FlowControlEvent.resume": "4dcdc1253fd0",
         "mode.utils.queues:FlowControlEvent.acquire": "ed0208e866e6",
+        "mode.threads:ServiceThread.__init__": "82979878990c",
+        "mode.threads:ServiceThread._start_thread": "a06373478446",
+        "mode.threads:ServiceThread._gather_remaining_tasks": "6f65b92dd101",
         "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba7044332",
         "aiokafka.consumer.consumer:AIOKafkaConsumer.seek_to_committed": "f6cd85c8b70a",
         "aiokafka.consumer.fetcher:Fetcher.fetched_records": "be4348896b9b",

@@ -78,7 +78,7 @@ async def test_the_probes_say_how_it_is() -> None:
         stats.rejected[RejectReason.INVALID] = 3
         health.parts.append(stats)
         assert await get(port, "/readyz") == (200, '{"ready": true, "troubles": {}}')
-        stats.trouble = "Kafka did not acknowledge"
+        stats.tell("somewhere", "Kafka did not acknowledge")
         status, text = await get(port, "/readyz")
         assert (status, "Kafka did not acknowledge" in text) == (503, True)
         _, metrics = await get(port, "/metrics")
