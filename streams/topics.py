@@ -162,5 +162,7 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             compacted=False,
             retention_ms=30 * DAY_MS,
             schema="DeadLetter",
+            # A record that just fits its own topic has to fit here with the reason: twice Kafka's default.
+            config=(("max.message.bytes", str(2 << 20)),),
         ),
     )

@@ -87,3 +87,11 @@ def test_each_table_has_one_changelog() -> None:
         assert CONTRACT.by_table(table).compacted
     with pytest.raises(KeyError):
         CONTRACT.by_table("nothing")
+
+
+def test_a_record_that_just_fits_its_topic_fits_the_dead_letters_with_its_reason() -> None:
+    default = 1_048_588  # Kafka's `max.message.bytes`
+    largest = [
+        int(topic.broker_config().get("max.message.bytes", default)) for topic in CONTRACT if topic != CONTRACT.dlq
+    ]
+    assert int(CONTRACT.dlq.broker_config()["max.message.bytes"]) > max(largest) + 10_000
