@@ -200,7 +200,7 @@ class BlueGreen:
         """
         if (side := self._next) is None:
             raise IndexInputError("there is no model to switch to: call begin first")
-        verdict = await self._judged(side, self._serving)
+        verdict = await judge(side, self._serving, self._gates)
         if verdict.passed and self._next is side:
             if self._previous is not None:
                 self._left.append(self._previous)
@@ -211,7 +211,7 @@ class BlueGreen:
         """Measure again after a switch, and go back to the side before it if the gates fail now; None without one."""
         if (before := self._previous) is None:
             return None
-        verdict = await self._judged(self._serving, before)
+        verdict = await judge(self._serving, before, self._gates)
         if not verdict.passed and self._previous is before:
             self._left.append(self._serving)
             self._serving, self._previous = before, None
@@ -234,21 +234,22 @@ class BlueGreen:
     def _sides(self) -> list[Side]:
         return [side for side in (self._serving, self._next, self._previous) if side is not None]
 
-    async def _judged(self, side: Side, reference: Side) -> Verdict:
-        gates = self._gates
-        ids = await reference.index.sample(gates.probes, _SEED)
-        old, new = await reference.index.vectors(ids), await side.index.vectors(ids)
-        both = old.any(axis=1) & new.any(axis=1)
-        coverage = float(both.mean()) if ids else 1.0
-        overlap = 0.0 if ids else 1.0
-        if both.any():
-            k = gates.k + 1  # an item is its own nearest neighbour in both
-            expected, _ = await reference.index.search(old[both], k)
-            found, _ = await side.index.search(new[both], k)
-            overlap = float(np.mean([_shared(*pair) for pair in zip(expected, found, strict=True)]))
-        recall = await side.index.recall(gates.probes, gates.k, _SEED)
-        passed = coverage >= gates.coverage and recall >= gates.recall and overlap >= gates.overlap
-        return Verdict(side.model, coverage, recall, overlap, passed)
+
+async def judge(side: Side, reference: Side, gates: Gates) -> Verdict:
+    """What the gates say of a side beside one that is known to be good."""
+    ids = await reference.index.sample(gates.probes, _SEED)
+    old, new = await reference.index.vectors(ids), await side.index.vectors(ids)
+    both = old.any(axis=1) & new.any(axis=1)
+    coverage = float(both.mean()) if ids else 1.0
+    overlap = 0.0 if ids else 1.0
+    if both.any():
+        k = gates.k + 1  # an item is its own nearest neighbour in both
+        expected, _ = await reference.index.search(old[both], k)
+        found, _ = await side.index.search(new[both], k)
+        overlap = float(np.mean([_shared(*pair) for pair in zip(expected, found, strict=True)]))
+    recall = await side.index.recall(gates.probes, gates.k, _SEED)
+    passed = coverage >= gates.coverage and recall >= gates.recall and overlap >= gates.overlap
+    return Verdict(side.model, coverage, recall, overlap, passed)
 
 
 def _shared(these: list[str], those: list[str]) -> float:
