@@ -2,9 +2,11 @@
 
     version u8 ‖ source_offset i64 little-endian ‖ body
 
-    profiles    body = msgpack [recent, habits, seen]  (arrays; recent = [[item, type, weight, time], …],
-                habits = {item: [purchases, first, last, log_mass]}, seen = [u64, …])
-    trending    body = log_mass f64 little-endian
+    profiles    body = msgpack [recent, habits, seen, attributes]  (arrays; recent = [[item, type, weight, time], …],
+                habits = {item: [purchases, first, last, log_mass]}, seen = [u64, …],
+                attributes = {name: [time, value]}); version 1 has no attributes
+    trending    body = log_mass f64 little-endian; key = item, or 0xff ‖ segment ‖ 0xff ‖ item (0xff is in no UTF-8)
+    erasures    body = time i64 little-endian
     neighbours  body = log_mass f64 little-endian ‖ msgpack [applied, partners]  (maps: applied = {origin: offset, …},
                 partners = {item: log weight, …})
     embeddings  body = text digest (16 bytes) ‖ model id length u8 ‖ model id ‖ dim u16 little-endian ‖ dim x float16
@@ -26,14 +28,16 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.cooccurrence import Delta, Neighbours
-from streams.core.events import Interaction
+from streams.core.erasure import Erasure
+from streams.core.events import NOTHING, Attributes, Interaction
 from streams.core.profile import Habit, Profile
 from streams.core.trending import Popularity
 from streams.engine import rows
 from streams.errors import ContractError
 
-PROFILE_VERSION = 1
+PROFILE_VERSION = 2
 TRENDING_VERSION = 1
+ERASURE_VERSION = 1
 NEIGHBOURS_VERSION = 1
 PAIRS_VERSION = 1
 EMBEDDING_VERSION = 1
@@ -43,6 +47,7 @@ class _ProfileBody(NamedTuple):
     recent: tuple[Interaction, ...]
     habits: dict[str, Habit]
     seen: tuple[int, ...]
+    attributes: Attributes = NOTHING
 
 
 class _NeighboursBody(NamedTuple):
@@ -55,6 +60,8 @@ _decode_profile = msgspec.msgpack.Decoder(_ProfileBody).decode
 _decode_neighbours = msgspec.msgpack.Decoder(_NeighboursBody).decode
 _decode_pairs = msgspec.msgpack.Decoder(tuple[int, list[Delta]]).decode
 _LOG_MASS = struct.Struct("<d")
+_TIME = struct.Struct("<q")
+_APART = b"\xff"
 DIGEST_SIZE = 16
 
 
@@ -68,9 +75,9 @@ class Embedding:
     vector: npt.NDArray[np.float16]
 
 
-def _body(value: bytes, version: int, name: str) -> bytes:
+def _body(value: bytes, version: int, name: str, *, oldest: int | None = None) -> bytes:
     found = rows.version(value)
-    if found != version:
+    if not (oldest or version) <= found <= version:
         raise ContractError(
             f"a {name} row has version {found}, this Upwell reads {version}: "
             "run the version that wrote it, or rebuild the state by replaying the topics"
@@ -80,7 +87,7 @@ def _body(value: bytes, version: int, name: str) -> bytes:
 
 def encode_profile(profile: Profile) -> bytes:
     """A profile as a row of the `profiles` table."""
-    body = _encode(_ProfileBody(profile.recent, profile.habits, profile.seen))
+    body = _encode(_ProfileBody(profile.recent, profile.habits, profile.seen, profile.attributes))
     return rows.header(PROFILE_VERSION, profile.offset) + body
 
 
@@ -88,12 +95,32 @@ def decode_profile(value: bytes | None) -> Profile:
     """The profile in a row; a new profile for None.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when a newer version wrote the row.
     """
     if value is None:
         return Profile()
-    body = _decode_profile(_body(value, PROFILE_VERSION, "profile"))
-    return Profile(rows.source_offset(value), body.recent, body.habits, body.seen)
+    body = _decode_profile(_body(value, PROFILE_VERSION, "profile", oldest=1))
+    return Profile(rows.source_offset(value), *body)
+
+
+def popularity_key(item: str, segment: str | None = None) -> bytes:
+    """The key of an item's sum in the `trending` table: over everybody, or within a segment."""
+    return item.encode() if segment is None else b"".join((_APART, segment.encode(), _APART, item.encode()))
+
+
+def popularity_of(key: bytes) -> tuple[str | None, str]:
+    """Segment and item of a key of the `trending` table.
+
+    Raises:
+        ContractError: it is no such key.
+    """
+    try:
+        if not key.startswith(_APART):
+            return None, key.decode()
+        segment, item = key[1:].split(_APART)
+        return segment.decode(), item.decode()
+    except ValueError:
+        raise ContractError(f"a key of {len(key)} bytes is none of the trending table") from None
 
 
 def encode_popularity(popularity: Popularity) -> bytes:
@@ -111,6 +138,23 @@ def decode_popularity(value: bytes | None) -> Popularity:
         return Popularity()
     (mass,) = _LOG_MASS.unpack(_body(value, TRENDING_VERSION, "trending"))
     return Popularity(rows.source_offset(value), mass)
+
+
+def encode_erasure(erasure: Erasure) -> bytes:
+    """An erasure as a row of the `erasures` table."""
+    return rows.header(ERASURE_VERSION, erasure.offset) + _TIME.pack(erasure.time)
+
+
+def decode_erasure(value: bytes | None) -> Erasure:
+    """The erasure in a row; one of nothing for None.
+
+    Raises:
+        ContractError: when another version wrote the row.
+    """
+    if value is None:
+        return Erasure()
+    (time,) = _TIME.unpack(_body(value, ERASURE_VERSION, "erasure"))
+    return Erasure(rows.source_offset(value), time)
 
 
 def encode_neighbours(neighbours: Neighbours) -> bytes:

@@ -4,17 +4,21 @@ Every rule is a function of the record alone, so that a replay accepts and refus
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core import events
+from streams.core import coldstart, events
+from streams.core.erasure import Erasure, Ledger
 from streams.core.events import Arrival, EventType
 from streams.engine.effects import Record, Rejection, RejectReason
 from streams.errors import ConfigError
 from streams.records import CatalogueItem, Event
 from streams.settings import Settings
+
+ERASE = "upwell.erase"
+"""A record without value that carries this header erases its key; any other one is refused as an event."""
 
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_item = msgspec.json.Decoder(CatalogueItem).decode
@@ -22,12 +26,18 @@ _decode_item = msgspec.json.Decoder(CatalogueItem).decode
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the edge lets through. Sizes in bytes, times in milliseconds; `weights` by event type."""
+    """What the edge lets through, and what it takes from it.
+
+    Sizes in bytes, times in milliseconds; `weights` by event type; `segments` are the attributes of events that tell
+    of their shopper; `ledger` knows who has been erased.
+    """
 
     max_event_bytes: int
     max_item_bytes: int
     max_future_ms: int
     weights: Mapping[EventType, float]
+    segments: tuple[str, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -40,7 +50,15 @@ def limits_of(settings: Settings) -> Limits:
         weights = events.weights(settings.event_weights)
     except ValueError as error:
         raise ConfigError(f"UPWELL_EVENT_WEIGHTS: {error}") from None
-    return Limits(settings.max_event_bytes, settings.max_item_bytes, 1000 * settings.max_future_seconds, weights)
+    secret = settings.erasure_key.get_secret_value() if settings.erasure_key else settings.shop
+    return Limits(
+        settings.max_event_bytes,
+        settings.max_item_bytes,
+        1000 * settings.max_future_seconds,
+        weights,
+        settings.segments,
+        Ledger(secret.encode()),
+    )
 
 
 class AcceptedEvent(NamedTuple):
@@ -50,6 +68,20 @@ class AcceptedEvent(NamedTuple):
     event: Event
     timestamp: int
     arrival: Arrival
+
+    def erased_by(self, erasure: Erasure) -> bool:
+        """Whether an erasure of the shopper covers it."""
+        return erasure.covers(self.arrival.offset, self.event.time, self.timestamp)
+
+
+def erasure_of(record: Record) -> tuple[str, Erasure] | None:
+    """The shopper whom a record of the events topic asks to forget; None for any other record."""
+    if record.value is not None or not record.key or all(name != ERASE for name, _ in record.headers):
+        return None
+    try:
+        return record.key.decode(), Erasure(record.offset, record.timestamp)
+    except UnicodeDecodeError:
+        return None
 
 
 def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
@@ -65,7 +97,8 @@ def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
     )
     if isinstance(checked, events.Invalid):
         return Rejection(record, RejectReason(checked.reason), checked.detail)
-    return AcceptedEvent(key, event, record.timestamp, Arrival(record.offset, event.id, checked))
+    told = coldstart.told(event.attributes or {}, limits.segments, event.time)
+    return AcceptedEvent(key, event, record.timestamp, Arrival(record.offset, event.id, checked, told))
 
 
 def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | None] | Rejection:

@@ -83,6 +83,7 @@ class InProcess:
         self.stats = Stats(role)
         self.tables = {str(topic.table): MemoryTable(topic) for topic in contract if topic.table}
         self._contract = contract
+        self._unread = {contract.profiles.name, contract.erasures.name, contract.dlq.name}
         self._said: list[Output] = []
         self._ends: Counter[TopicPartition] = Counter()
         self._speaking = self._committer(ProfilesHandler(contract, self.replica, policy, limits), speaks=True)
@@ -122,7 +123,7 @@ class InProcess:
             if record.topic == self._contract.recommendations.name:
                 if speaks:
                     self._said.append(record)
-            elif record.topic not in (self._contract.profiles.name, self._contract.dlq.name):
+            elif record.topic not in self._unread:
                 read.setdefault(where, []).append(_Published(record.key, record.value, *where, self._ends[where]))
                 self._ends[where] += 1
         for (topic, partition), published in read.items():

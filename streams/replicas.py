@@ -64,6 +64,10 @@ MakeIndex = Callable[[int], Awaitable[ReplicaIndex]]
 """Makes an empty index for vectors of a dimension."""
 
 
+MAX_SEGMENTS = 1_000
+"""Segments whose popularity is held."""
+
+
 class Facts(NamedTuple):
     """What serving needs to know of an item. `category` is the finest of its path."""
 
@@ -86,6 +90,9 @@ class Replica:
         """An empty replica. `make_index` is called with the dimension of the first vector that arrives."""
         self.facts: dict[str, Facts] = {}
         self.board = Board(topics.trending.partitions)
+        self.boards: dict[str, Board] = {}
+        """Popularity within segments of shoppers."""
+        self._trending_partitions = topics.trending.partitions
         self.neighbourhood = Neighbourhood()
         self.as_of: dict[str, int] = {}
         """`topic/partition` → offset of the last record applied."""
@@ -184,8 +191,17 @@ class Replica:
     async def _apply_trending(self, records: Iterable[Record]) -> None:
         for record in records:
             if record.key and record.value:
-                popularity = codecs.decode_popularity(record.value)
-                self.board.update(record.key.decode(), record.partition, popularity.log_mass)
+                segment, item = codecs.popularity_of(record.key)
+                board = self.board if segment is None else self._board(segment)
+                if board is not None:
+                    board.update(item, record.partition, codecs.decode_popularity(record.value).log_mass)
+
+    def _board(self, segment: str) -> Board | None:
+        """The popularity of a segment; None for one too many: attributes have any value that a producer sends."""
+        board = self.boards.get(segment)
+        if board is None and len(self.boards) < MAX_SEGMENTS:
+            board = self.boards[segment] = Board(self._trending_partitions)
+        return board
 
     async def _apply_neighbours(self, records: Iterable[Record]) -> None:
         for record in records:

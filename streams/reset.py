@@ -90,7 +90,8 @@ class Reset:
         rows = {}
         async with follow.reader(self.bootstrap, self.kafka) as consumer:
             for topic in self.topics:
-                if topic.table is not None:
+                # The ledger of erasures stays: what it covers must not be folded again.
+                if topic.table is not None and topic != self.topics.erasures:
                     rows[topic.name] = sorted(await changelogs.rows_of(consumer, topic))
         groups = [await self._group(*group) for group in self._groups()]
         return Holdings(groups, rows, await asyncio.to_thread(self._directories))

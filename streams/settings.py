@@ -151,6 +151,12 @@ class Settings(BaseSettings):
     event_weights: Annotated[dict[str, float], NoDecode] = Field(
         default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}'
     )
+    segments: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="attributes of events that tell of the shopper, for popularity by segment: age,country"
+    )
+    erasure_key: SecretStr | None = Field(
+        None, description="secret of the erasure ledger's hashes; keep it for as long as the ledger"
+    )
     max_event_bytes: int = Field(65_536, ge=256, description="larger event records are refused")
     max_item_bytes: int = Field(262_144, ge=256, description="larger catalogue records are refused")
     max_future_seconds: int = Field(
@@ -183,6 +189,16 @@ class Settings(BaseSettings):
             return json.loads(given)
         except ValueError:  # json's own message would show a part of the value
             raise ValueError('not a JSON object such as {"name": 0.2}') from None
+
+    @field_validator("segments", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        names = [name.strip() for name in given.split(",") if name.strip()]
+        if len(names) > 4 or len(set(names)) < len(names):
+            raise ValueError("wanted up to 4 names of attributes, each once")
+        return tuple(names)
 
     @field_validator("data_dir", "cache_dir")
     @classmethod

@@ -49,6 +49,7 @@ class Topics:
     embeddings: Topic
     profiles: Topic
     trending: Topic
+    erasures: Topic
     pairs: Topic
     neighbours: Topic
     recommendations: Topic
@@ -57,7 +58,7 @@ class Topics:
     def __iter__(self) -> Iterator[Topic]:
         return iter((
             self.events, self.catalogue, self.embeddings, self.profiles,
-            self.trending, self.pairs, self.neighbours, self.recommendations, self.dlq,
+            self.trending, self.erasures, self.pairs, self.neighbours, self.recommendations, self.dlq,
         ))  # fmt: skip
 
     def by_table(self, table: str) -> Topic:
@@ -83,7 +84,7 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
         events=Topic(
             name=f"{prefix}.events.v1",
             key="shopper: `user`, else `anonymous_id`",
-            value="JSON event",
+            value="JSON event, or null with the header `upwell.erase` to forget the shopper",
             about="What shoppers do. Produced by the shop. The log that profiles and popularity are a function of.",
             partitions=partitions,
             compacted=False,
@@ -118,12 +119,21 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
         ),
         trending=Topic(
             name=f"{prefix}.trending.v1",
-            key="item id",
+            key="item id; with a segment of shoppers before it, between bytes 0xff, for popularity within the segment",
             value="binary decayed popularity of the item within this partition's events (streams/codecs.py)",
             about="Live popularity, read whole by every worker and summed over partitions.",
             partitions=partitions,
             compacted=True,
             table="trending",
+        ),
+        erasures=Topic(
+            name=f"{prefix}.erasures.v1",
+            key="keyed hash of the shopper",
+            value="binary: when the shopper asked to be forgotten (streams/codecs.py)",
+            about="The ledger of erasures: nothing from before is ever folded again. It names nobody.",
+            partitions=partitions,
+            compacted=True,
+            table="erasures",
         ),
         pairs=Topic(
             name=f"{prefix}.pairs.v1",

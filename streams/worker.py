@@ -137,7 +137,7 @@ async def _work(
             await parts.replicate(replica, contract, keeper)
             policy = policies.of(settings)
             profiles = ProfilesHandler(contract, replica, policy, limits)
-            tables = (contract.trending, contract.profiles)
+            tables = (contract.trending, contract.erasures, contract.profiles)
             await parts.consume(engine.Role("profiles", contract.events, tables, contract.dlq, profiles))
         parts.health.starting = None
         on_ready()

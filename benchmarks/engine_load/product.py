@@ -78,7 +78,7 @@ async def measure(job: Job) -> Usage:
         following = asyncio.create_task(replication.follow())
         meter = Meter()
         handler = Metered(ProfilesHandler(contract, replica, Policy(), limits), meter)
-        tables = (contract.trending, contract.profiles)
+        tables = (contract.trending, contract.erasures, contract.profiles)
         _, usage = await run(Role("profiles", contract.events, tables, contract.dlq, handler), job, meter)
         if following.done():
             following.result()

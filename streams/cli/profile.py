@@ -8,8 +8,9 @@ import click
 
 from streams import changelogs, codecs, follow, portrait
 from streams.cli.shop import Shop
+from streams.core.erasure import Erasure
 from streams.core.profile import Profile, fold
-from streams.edge import AcceptedEvent, accept_event, limits_of
+from streams.edge import AcceptedEvent, accept_event, erasure_of, limits_of
 from streams.errors import UpwellError
 from streams.follow import Span
 from streams.titles import titles_of
@@ -71,10 +72,15 @@ async def _found(shop: Shop, user: str, at: int | None) -> tuple[dict[int, Profi
             limits, events = limits_of(shop.settings), shop.topics.events
             spans = await follow.whole(consumer, events.name, events.partitions)
             spans = {partition: Span(span.begin, min(span.end, at + 1)) for partition, span in spans.items()}
+            erased = Erasure()
             async for record in follow.between(consumer, spans):
                 if record.key == user.encode():
+                    if asked := erasure_of(record):
+                        erased = asked[1]
+                        found.pop(record.partition, None)
+                        continue
                     accepted = accept_event(record, limits)
-                    if isinstance(accepted, AcceptedEvent):
+                    if isinstance(accepted, AcceptedEvent) and not accepted.erased_by(erased):
                         before = found.get(record.partition, Profile())
                         found[record.partition] = fold(before, [accepted.arrival])
         return found, await titles_of(consumer, shop.topics.catalogue) if found else {}

@@ -7,14 +7,13 @@ ones together are the finest segment, each alone is a coarser one. What is popul
 popularity is, under keys of its own. A rung without items is passed over; the last one has all that is popular.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+
+from streams.core.events import Arrival, Attributes, Known
 
 MAX_VALUE = 64
 """Characters of an attribute's value; a longer one makes no segment."""
-
-Scalar: TypeAlias = str | float | bool | None
 
 
 class Stage(StrEnum):
@@ -25,34 +24,25 @@ class Stage(StrEnum):
     POPULARITY = "popularity"
 
 
-class Known(NamedTuple):
-    """An attribute's value with the time of the event that told it, Unix milliseconds."""
+def told(attributes: Mapping[str, str | float | bool | None], names: Sequence[str], time: int) -> dict[str, Known]:
+    """What an event tells of its shopper.
 
-    value: str
-    time: int
+    Args:
+        attributes: of the event.
+        names: attributes that make segments.
+        time: of the event, Unix milliseconds.
+    """
+    texts = {name: _text(attributes.get(name)) for name in names}
+    return {name: Known(time, text) for name, text in texts.items() if text}
 
 
-Attributes: TypeAlias = Mapping[str, Known]
-"""Of a shopper, by name."""
-
-
-def learn(known: Attributes, told: Mapping[str, Scalar], time: int, names: Sequence[str]) -> Attributes:
+def learn(known: Attributes, news: Attributes) -> Attributes:
     """What is known of a shopper after an event: the newest value of each attribute, by event time.
 
     At equal times the larger value stays, so that the order of arrival makes no difference. Returns the same object
     if nothing changes.
-
-    Args:
-        known: before.
-        told: attributes of the event.
-        time: of the event, Unix milliseconds.
-        names: attributes that make segments.
     """
-    changes = {}
-    for name in names:
-        value = _text(told.get(name))
-        if value and (name not in known or (known[name].time, known[name].value) < (time, value)):
-            changes[name] = Known(value, time)
+    changes = {name: value for name, value in news.items() if name not in known or known[name] < value}
     return {**known, **changes} if changes else known
 
 
@@ -67,11 +57,28 @@ def segments(known: Attributes, names: Sequence[str]) -> list[str]:
     return alone if len(alone) < 2 else ["&".join(alone), *alone]
 
 
+def by_segment(
+    known: Attributes, arrivals: Iterable[Arrival], names: Sequence[str]
+) -> Iterator[tuple[str | None, Arrival]]:
+    """Every arrival of a shopper, in offset order, with everybody (None) and each segment that they are in by then.
+
+    Args:
+        known: of the shopper before the arrivals.
+        arrivals: new ones, in offset order.
+        names: attributes that make segments.
+    """
+    for arrival in arrivals:
+        yield None, arrival
+        known = learn(known, arrival.told)
+        for segment in segments(known, names):
+            yield segment, arrival
+
+
 def _segment(name: str, value: str) -> str:
     return f"{name}={value.replace('%', '%25').replace('&', '%26')}"
 
 
-def _text(value: Scalar) -> str | None:
+def _text(value: str | float | bool | None) -> str | None:
     """A value as text; None for none, and for one that is too long to be a segment."""
     if value is None or value == "":
         return None

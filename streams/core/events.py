@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 
 class EventType(StrEnum):
@@ -67,12 +67,29 @@ class Interaction(NamedTuple):
     time: int
 
 
+class Known(NamedTuple):
+    """An attribute's value with the time of the event that told it, Unix milliseconds."""
+
+    time: int
+    value: str
+
+
+Attributes: TypeAlias = Mapping[str, Known]
+"""What is known of a shopper, by name."""
+
+NOTHING: Attributes = {}
+
+
 class Arrival(NamedTuple):
-    """An interaction (None: an event that says nothing of an item) with where in the log it stands."""
+    """An interaction (None: an event that says nothing of an item) with where in the log it stands.
+
+    `told` is what the event tells of its shopper.
+    """
 
     offset: int
     event: str
     interaction: Interaction | None
+    told: Attributes = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

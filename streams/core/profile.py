@@ -3,7 +3,8 @@
     events ──► fold ──► Profile ──► interests ──► weighted items ──► (vectors are looked up by the caller)
                           │ recent: ring of the last interactions, by event time
                           │ habits: what was bought, how often, when last, for buying again
-                          └ seen:   ids of the last events, so that a producer's duplicate counts once
+                          │ seen:   ids of the last events, so that a producer's duplicate counts once
+                          └ attributes: the newest of what events told of the shopper, for segments
 
 A profile holds items, never vectors: a late embedding or a new model needs no rewriting of rows, every
 contribution can be named and removed, and a replay gives the same bytes.
@@ -23,7 +24,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from streams.core import decay
-from streams.core.events import Arrival, EventType, Interaction
+from streams.core.coldstart import learn
+from streams.core.events import Arrival, Attributes, EventType, Interaction
 
 RING = 50
 """Recent interactions kept."""
@@ -58,6 +60,7 @@ class Profile:
     recent: tuple[Interaction, ...] = ()
     habits: dict[str, Habit] = field(default_factory=dict)
     seen: tuple[int, ...] = ()
+    attributes: Attributes = field(default_factory=dict)
 
 
 class Interest(NamedTuple):
@@ -99,13 +102,15 @@ def absorb(profile: Profile, new: Iterable[Arrival], offset: int) -> Profile:
     recent = list(profile.recent)
     habits = dict(profile.habits)
     seen = list(profile.seen)
+    attributes = profile.attributes
     for arrival in new:
         seen.append(fingerprint(arrival.event))
+        attributes = learn(attributes, arrival.told)
         if arrival.interaction is not None:
             remember(recent, arrival.interaction)
             if arrival.interaction.type is EventType.PURCHASE and arrival.interaction.weight > 0:
                 _bought(habits, arrival.interaction)
-    return Profile(offset, tuple(recent), habits, tuple(seen[-SEEN:]))
+    return Profile(offset, tuple(recent), habits, tuple(seen[-SEEN:]), attributes)
 
 
 def remember(recent: list[Interaction], interaction: Interaction) -> None:

@@ -3,8 +3,9 @@
 from aiokafka import AIOKafkaConsumer
 
 from streams import follow, history
-from streams.edge import Limits, accept_event, accept_item
-from streams.engine.effects import Record, Rejection
+from streams.core.erasure import Erasure
+from streams.edge import AcceptedEvent, Limits, accept_event, accept_item, erasure_of
+from streams.engine.effects import Rejection
 from streams.evaluation.log import Log, assemble
 from streams.history import Place
 from streams.jsonl import Kind, Outgoing
@@ -14,7 +15,9 @@ from streams.topics import Topics
 async def read(
     consumer: AIOKafkaConsumer, contract: Topics, until: Place, limits: Limits, names: tuple[str, str]
 ) -> Log:
-    """The events and the catalogue of a shop, up to a place; what a worker refuses is left out, as it was then.
+    """The events and the catalogue of a shop, up to a place.
+
+    What a worker refuses is left out, as it was then, and so is what a shopper did before they asked to be forgotten.
 
     Args:
         consumer: a connected one without a group.
@@ -24,17 +27,23 @@ async def read(
         names: of the catalogue and the events topic, as the log's records shall carry them.
     """
     plan = await history.plan(consumer, contract, Place(), until, encode=True)
-    found = [
-        outgoing
-        async for record in follow.between(consumer, plan.spans)
-        if (outgoing := _accepted(record, contract, limits)) is not None
-    ]
+    found: list[Outgoing] = []
+    events: list[tuple[int, AcceptedEvent, bytes]] = []
+    erased: dict[tuple[int, str], Erasure] = {}
+    async for record in follow.between(consumer, plan.spans):
+        if record.topic == contract.catalogue.name:
+            item = accept_item(record, limits)
+            if not isinstance(item, Rejection):
+                found.append(Outgoing(Kind.CATALOGUE, item[0].encode(), record.value, record.timestamp))
+        elif asked := erasure_of(record):
+            erased[record.partition, asked[0]] = asked[1]
+        else:
+            event = accept_event(record, limits)
+            if not isinstance(event, Rejection) and record.value is not None:
+                events.append((record.partition, event, record.value))
+    found += (
+        Outgoing(Kind.EVENTS, event.shopper.encode(), value, event.timestamp)
+        for partition, event, value in events
+        if not event.erased_by(erased.get((partition, event.shopper), Erasure()))
+    )
     return assemble(found, limits, names)
-
-
-def _accepted(record: Record, contract: Topics, limits: Limits) -> Outgoing | None:
-    is_event = record.topic == contract.events.name
-    verdict = accept_event(record, limits) if is_event else accept_item(record, limits)
-    if isinstance(verdict, Rejection) or record.key is None:
-        return None
-    return Outgoing(Kind.EVENTS if is_event else Kind.CATALOGUE, record.key, record.value, record.timestamp)

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
+from streams.core.events import WEIGHTS, Arrival, EventType, Interaction, Known
 
 DAY = 86_400_000
 T0 = 1_700_000_000_000
@@ -18,6 +18,11 @@ def interactions(draw: st.DrawFn) -> Interaction:
     return Interaction(draw(items), kind, WEIGHTS[kind], draw(times))
 
 
+told = st.dictionaries(
+    st.sampled_from(["age", "country"]), st.builds(Known, times, st.sampled_from(["a", "b"])), max_size=2
+)
+
+
 @st.composite
 def logs(draw: st.DrawFn, max_size: int = 80, unique_times: bool = False) -> list[Arrival]:
     """Arrivals with rising offsets and gaps; no event id twice."""
@@ -31,6 +36,6 @@ def logs(draw: st.DrawFn, max_size: int = 80, unique_times: bool = False) -> lis
     offset = draw(st.integers(0, 5))
     arrivals = []
     for number, interaction in enumerate(drawn):
-        arrivals.append(Arrival(offset, f"event-{number}", interaction))
+        arrivals.append(Arrival(offset, f"event-{number}", interaction, draw(told)))
         offset += draw(st.integers(1, 3))
     return arrivals

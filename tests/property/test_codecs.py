@@ -1,5 +1,6 @@
 """Rows survive the way to bytes and back, and refuse what they cannot read."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from streams import codecs
 from streams.codecs import DIGEST_SIZE, Embedding
 from streams.core.cooccurrence import Delta, Neighbours
-from streams.core.events import Arrival
+from streams.core.erasure import Erasure
+from streams.core.events import Arrival, EventType, Interaction
 from streams.core.profile import Profile, fold
 from streams.core.trending import Popularity
 from streams.engine import rows
@@ -23,6 +25,32 @@ def test_profiles(log: list[Arrival]) -> None:
     assert codecs.decode_profile(row) == profile
     assert rows.source_offset(row) == profile.offset
     assert codecs.encode_profile(codecs.decode_profile(row)) == row
+
+
+def test_profiles_of_before_attributes_are_read() -> None:
+    row = rows.header(1, 5) + msgspec.msgpack.encode(([("milk", "view", 0.1, 7)], {}, [3]))
+    assert codecs.decode_profile(row) == Profile(5, (Interaction("milk", EventType.VIEW, 0.1, 7),), {}, (3,))
+
+
+@given(st.text(), st.none() | st.text())
+def test_keys_of_popularity(item: str, segment: str | None) -> None:
+    assert codecs.popularity_of(codecs.popularity_key(item, segment)) == (segment, item)
+
+
+@given(st.binary())
+def test_other_keys_are_no_keys_of_popularity(key: bytes) -> None:
+    try:
+        segment, item = codecs.popularity_of(key)
+    except ContractError:
+        return
+    assert codecs.popularity_key(item, segment) == key
+
+
+@given(st.builds(Erasure, st.integers(-1, 2**62), st.integers(-1, 2**62)))
+def test_erasures(erasure: Erasure) -> None:
+    row = codecs.encode_erasure(erasure)
+    assert codecs.decode_erasure(row) == erasure
+    assert rows.source_offset(row) == erasure.offset
 
 
 @given(st.integers(-1, 2**62), st.floats(allow_nan=False))

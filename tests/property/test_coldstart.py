@@ -3,18 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.coldstart import MAX_VALUE, Attributes, Known, learn, segments
+from streams.core.coldstart import MAX_VALUE, by_segment, learn, segments, told
+from streams.core.events import Arrival, Attributes, Known
 
 NAMES = ("age", "country")
 values = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=70)
-told = st.dictionaries(st.sampled_from([*NAMES, "device"]), values)
-histories = st.lists(st.tuples(told, st.integers(0, 5)), max_size=8)
+tellings = st.dictionaries(st.sampled_from([*NAMES, "device"]), values)
+histories = st.lists(st.tuples(tellings, st.integers(0, 5)), max_size=8)
 
 
 def _learnt(history: list[tuple[dict[str, str | float | bool | None], int]]) -> Attributes:
     known: Attributes = {}
     for attributes, time in history:
-        known = learn(known, attributes, time, NAMES)
+        known = learn(known, told(attributes, NAMES, time))
     return known
 
 
@@ -46,17 +47,16 @@ texts = st.text(alphabet="ab&=%26", min_size=1, max_size=6)
 
 @given(texts, texts, texts, texts)
 def test_segments_are_apart_when_values_are(age: str, country: str, other_age: str, other_country: str) -> None:
-    one = segments({"age": Known(age, 0), "country": Known(country, 1)}, NAMES)
-    two = segments({"country": Known(other_country, 7), "age": Known(other_age, 3)}, NAMES)
+    one = segments({"age": Known(0, age), "country": Known(1, country)}, NAMES)
+    two = segments({"country": Known(7, other_country), "age": Known(3, other_age)}, NAMES)
     assert (one[0] == two[0]) == ((age, country) == (other_age, other_country))
     assert (one[1] == two[1]) == (age == other_age)
     assert len({*one}) == 3
 
 
 def test_the_finest_segment_comes_first() -> None:
-    known = learn(
-        {}, {"age": 30.0, "country": "CH", "member": True, "device": "phone"}, 1, ("country", "member", "age")
-    )
+    event = {"age": 30.0, "country": "CH", "member": True, "device": "phone"}
+    known = told(event, ("country", "member", "age"), 1)
     assert segments(known, ("country", "member", "age")) == [
         "country=CH&member=true&age=30", "country=CH", "member=true", "age=30"
     ]  # fmt: skip
@@ -65,6 +65,18 @@ def test_the_finest_segment_comes_first() -> None:
 
 
 def test_nothing_new_changes_nothing() -> None:
-    known: Attributes = {"age": Known("30", 5)}
-    assert learn(known, {"age": "20"}, 4, NAMES) is known
-    assert learn(known, {"device": "phone", "country": None, "age": "x" * (MAX_VALUE + 1)}, 6, NAMES) is known
+    known: Attributes = {"age": Known(5, "30")}
+    assert learn(known, told({"age": "20"}, NAMES, 4)) is known
+    assert learn(known, told({"device": "phone", "country": None, "age": "x" * (MAX_VALUE + 1)}, NAMES, 6)) is known
+
+
+def test_an_arrival_counts_for_the_segments_known_by_then() -> None:
+    arrivals = [
+        Arrival(1, "a", None),
+        Arrival(2, "b", None, told({"age": "30"}, NAMES, 5)),
+        Arrival(3, "c", None, told({"age": "20", "country": "CH"}, NAMES, 4)),
+    ]
+    found = [(segment, arrival.offset) for segment, arrival in by_segment({}, arrivals, NAMES)]
+    assert found == [
+        (None, 1), (None, 2), ("age=30", 2), (None, 3), ("age=30&country=CH", 3), ("age=30", 3), ("country=CH", 3)
+    ]  # fmt: skip

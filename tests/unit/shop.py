@@ -46,7 +46,7 @@ class Shop:
         self.encoder = CountingEncoder()
         self.replica = Replica(TOPICS, immediate_index, LIMITS)
         self.tables: dict[str, dict[bytes, bytes]] = {
-            "profiles": {}, "trending": {}, "neighbours": {}, "embeddings": {},
+            "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "embeddings": {},
         }  # fmt: skip
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
         self.items = EncoderHandler(ItemEncoder(self.encoder), LIMITS)
@@ -80,6 +80,6 @@ class Shop:
                     self.tables[table][key] = value
                 changelog.append(FakeRecord(key, value, self.changelog_offset, TOPICS.by_table(table).name))
                 self.changelog_offset += 1
-            if table != "profiles" and changelog:
+            if table not in ("profiles", "erasures") and changelog:
                 asyncio.run(self.replica.apply(TOPICS.by_table(table).name, 0, changelog))
         return effects

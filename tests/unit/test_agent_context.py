@@ -38,10 +38,11 @@ class Harness:
     def __init__(self, directory: Path, failures: int = 0) -> None:
         self.happened: list[str] = []
         self._failures = failures
-        role = Role("profiles", TOPICS.events, (TOPICS.trending, TOPICS.profiles), TOPICS.dlq, Shop().profiles)
+        topics = TOPICS.trending, TOPICS.erasures, TOPICS.profiles
+        role = Role("profiles", TOPICS.events, topics, TOPICS.dlq, Shop().profiles)
         settings = Settings(partitions=1, data_dir=directory)
         self.app: EngineApp = build_app(role, settings, KafkaSettings(), "127.0.0.1:1", store="memory://")
-        tables = {name: DictTable(TOPICS.by_table(name).name, self.happened) for name in ("trending", "profiles")}
+        tables = {str(topic.table): DictTable(topic.name, self.happened) for topic in topics}
         self.app.committer = Committer(
             role.handler, tables, TOPICS.dlq.name, self.publish, self.app.stats, pause=lambda _: asyncio.sleep(0)
         )
