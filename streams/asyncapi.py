@@ -92,8 +92,7 @@ def document(topics: Topics) -> dict[str, Any]:
 def _channel(role: str, topic: Topic) -> dict[str, Any]:
     config = topic.broker_config()
     settings: dict[str, Any] = {"cleanup.policy": [config["cleanup.policy"]]}
-    if "retention.ms" in config:
-        settings["retention.ms"] = int(config["retention.ms"])
+    settings |= {name: int(config[name]) for name in ("retention.ms", "max.message.bytes") if name in config}
     return {
         "address": topic.name,
         "description": topic.about,
