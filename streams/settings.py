@@ -177,6 +177,9 @@ class Settings(BaseSettings):
     stall_timeout_s: float = Field(
         300.0, ge=10.0, description="a worker that consumes nothing for so long while the log grows ends itself"
     )
+    failures_in_a_row: int = Field(
+        100, ge=1, description="records a handler may fail on one after the other before nothing more is consumed"
+    )
     rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING, ERROR")
 

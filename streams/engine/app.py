@@ -151,7 +151,9 @@ def build_app(
         **_faust_settings(role, settings, kafka, instance_id),
     )
     tables = _tables(app, role, directory, _opener(StoreKind.parse(store), settings))
-    app.committer = Committer(role.handler, tables, role.dlq.name, publisher.publish, app.stats)
+    app.committer = Committer(
+        role.handler, tables, role.dlq.name, publisher.publish, app.stats, burials=settings.failures_in_a_row
+    )
     source = app.topic(role.source.name, schema=RawSchema(), partitions=role.source.partitions)
 
     # An agent that fails ends the worker: restarted in place it would go on behind the batch that it failed on.
