@@ -21,11 +21,13 @@ there before its last change, and a worker's replica may have been a moment behi
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 
 import msgspec
 
+from streams import codecs
+from streams.core.erasure import Erasure
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.engine.effects import Output, Record
@@ -108,16 +110,25 @@ class Replay:
         limits: what the edge lets through.
         sink: gets every recommendation.
         encoder: encodes the catalogue; None where vectors come with the embeddings topic.
+        ledger: rows of the erasures, by partition and key; nothing is told of whom they cover.
     """
 
     def __init__(
-        self, contract: Topics, policy: Policy, limits: Limits, sink: Sink, encoder: ItemEncoder | None = None
+        self,
+        contract: Topics,
+        policy: Policy,
+        limits: Limits,
+        sink: Sink,
+        encoder: ItemEncoder | None = None,
+        ledger: Mapping[tuple[int, bytes], bytes] | None = None,
     ) -> None:
         self.recommendations = 0
         self.records = 0
         self._contract = contract
         self._shop = InProcess(contract, policy, limits, encoder)
         self._sink = sink
+        self._key = limits.ledger.key
+        self._erased = {place: codecs.decode_erasure(row) for place, row in (ledger or {}).items()}
         self._told = blake2b(digest_size=16)
         self._waiting: dict[tuple[str, int], list[Record]] = {}
         self._count_waiting = 0
@@ -129,7 +140,8 @@ class Replay:
             self.records += len(unit)
             if last.topic == self._contract.events.name and speaks(last):
                 await self._apply_waiting()
-                await self._tell(await self._shop.apply(last.topic, last.partition, unit, speaks=True))
+                said = await self._shop.apply(last.topic, last.partition, unit, speaks=True)
+                await self._tell([record for record in said if not self._forgotten(record, last)])
                 await asyncio.sleep(0)  # nothing else here waits, and who reads the records needs the event loop, too
             else:
                 self._waiting.setdefault((last.topic, last.partition), []).extend(unit)
@@ -160,6 +172,13 @@ class Replay:
         for (topic, number), records in waiting.items():
             await self._shop.apply(topic, number, records)
             await asyncio.sleep(0)
+
+    def _forgotten(self, recommendation: Output, last: Record) -> bool:
+        """Whether the shopper asked later in the log to be forgotten."""
+        if not self._erased or recommendation.key is None:
+            return False
+        erasure = self._erased.get((last.partition, self._key(recommendation.key.decode())), Erasure())
+        return last.offset <= erasure.offset
 
     async def _tell(self, said: Sequence[Output]) -> None:
         for record in said:

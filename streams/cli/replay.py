@@ -142,7 +142,8 @@ async def _replay(asked: Asked, shop: Shop) -> None:
         encoder = await asyncio.to_thread(load_item_encoder, shop.settings) if asked.encode else None
         policy = policies.of(shop.settings)
         async with _sink(asked, shop, target) as sink:
-            run = Replay(target, policy, limits_of(shop.settings), sink, encoder)
+            ledger = await changelogs.rows_of(consumer, shop.topics.erasures)
+            run = Replay(target, policy, limits_of(shop.settings), sink, encoder, ledger)
             await run.run(_shown(history.units(consumer, plan, every_event=asked.every_event), plan), plan.speaks)
         summary = _summary(run, plan) | {"seconds": round(time.monotonic() - started, 3)}
         if asked.check:

@@ -1,7 +1,8 @@
 """A shopper is forgotten, and stays so: whatever comes late, again, or from a replay."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 
 from streams import codecs, erasure
 from streams.core.erasure import Erasure, Ledger
+from streams.core.policy import Policy
 from streams.core.profile import Profile, fold
 from streams.edge import ERASE, AcceptedEvent, accept_event, erasure_of
 from streams.engine import rows
 from streams.engine.effects import Batch, Output
 from streams.engine.store import RocksPartition
+from streams.replay import Replay
+from streams.topics import topics
 from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
 from tests.unit.shop import TOPICS, Shop
 
@@ -124,6 +128,30 @@ def test_a_profile_is_the_fold_of_what_came_after(log: list[tuple[str, bool, int
         assert codecs.decode_profile(row) == fold(Profile(), left)
 
 
+async def test_a_replay_tells_nothing_of_who_asked_to_be_forgotten() -> None:
+    records = [event(0), event(1, user="bert"), erase(2), at(NOW + 9, event(3, time=NOW + 9))]
+
+    async def told(ledger: dict[tuple[int, bytes], bytes]) -> tuple[list[int], str]:
+        said: list[int] = []
+
+        async def sink(output: Output) -> None:
+            said.append(-1 if output.value is None else json.loads(output.value)["trigger"]["offset"])
+
+        async def units() -> AsyncIterator[list[FakeRecord]]:
+            for record in records:
+                yield [record]
+
+        replay = Replay(TOPICS, Policy(), LIMITS, sink, None, ledger)
+        await replay.run(units(), lambda record: True)
+        return said, replay.digests()["profiles"]
+
+    entered = {(0, LIMITS.ledger.key("anna")): codecs.encode_erasure(Erasure(2, NOW))}
+    (everything, state), (rest, same) = await told({}), await told(entered)
+    assert everything == [0, 1, -1, 3]
+    assert rest == [1, 3]
+    assert state == same
+
+
 def test_another_secret_is_another_ledger() -> None:
     assert Ledger(b"one").key("anna") != Ledger(b"two").key("anna")
     assert len(Ledger(b"one").key("anna")) == 32
@@ -151,15 +179,12 @@ def test_the_files_of_the_local_store_forget(tmp_path: Path) -> None:
 
 
 async def test_every_partition_is_asked_and_the_receipt_names_nobody() -> None:
-    contract = TOPICS
     sent: list[Output] = []
 
     class Publisher:
         async def publish(self, records: Sequence[Output], /) -> dict[tuple[str, int], int]:
             sent.extend(records)
             return {(record.topic, record.partition or 0): 7 + (record.partition or 0) for record in records}
-
-    from streams.topics import topics
 
     contract = topics("books", partitions=3)
     receipt = await erasure.erase(Publisher(), contract, Ledger(b"secret"), "anna")
