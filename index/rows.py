@@ -1,6 +1,6 @@
 """The live rows of an index: ids and unit vectors in one dense array, holes filled from the end."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,22 +46,20 @@ class Rows:
         self._vectors: npt.NDArray[np.floating] = np.zeros((1, dim), dtype=dtype)
 
     @classmethod
-    def restored(
-        cls, ids: Sequence[str], dim: int, dtype: npt.DTypeLike, fill: Callable[[npt.NDArray[np.floating]], None]
-    ) -> "Rows":
+    def restored(cls, ids: Sequence[str], vectors: npt.NDArray[np.floating]) -> "Rows":
         """Rows as they were saved.
 
         Args:
             ids: of all rows, in order.
-            dim: length of a row.
-            dtype: of the rows.
-            fill: writes the vectors into the array it is given, (len(ids), dim).
+            vectors: float32 or float16 (more than len(ids), dim), writable: the rows, then spare ones. It is used, not
+                copied, until there are more rows than it holds.
         """
-        rows = cls(dim, dtype=dtype)
-        rows._reserve(len(ids))
+        rows = cls(vectors.shape[1], dtype=vectors.dtype)
         rows._slots = dict(zip(ids, range(len(ids)), strict=True))
+        rows._ids = np.empty(len(vectors) - 1, dtype=object)
         rows._ids[: len(ids)] = ids
-        fill(rows._vectors[: len(ids)])
+        rows._vectors = np.asarray(vectors)
+        rows._vectors[-1] = 0
         return rows
 
     def __len__(self) -> int:

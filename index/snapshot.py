@@ -2,20 +2,21 @@
 
 A snapshot is a directory as `index.durable` writes them:
 
-    rows.bin           the vectors, (rows, dim) in C order
+    rows.bin           the vectors, (rows + spare, dim) in C order: mapped into memory, not read
     ids.json           the ids, in the order of the rows
     graph.bin          hnswlib's own file (hnsw)
     labels.bin         int64 (labels,): the row of each label of the graph, −1 for a tombstone (hnsw)
     projection.bin     float32 (dim, width) (hnsw with a projection)
     attributes.bin     int32 (attributes, rows): numbers of the sets of values that the manifest lists (hnsw)
 
-hnswlib reads a damaged file without complaint and may crash later; digests are compared first.
+hnswlib reads a damaged file without complaint and may crash later; digests are compared first. What is mapped is the
+kernel's own copy of the file, shared by all that loaded it: pages become a process's own when it changes a row. The
+spare rows leave room for new ones, so that the first of them does not have all others copied.
 """
 
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ from index.labels import Labels
 from index.projection import Projection
 from index.rows import Rows
 
-_FORMAT = 1
+_FORMAT = 2
 _ROWS_AT_ONCE = 4096
+_SPARE_SHARE, _LEAST_SPARE = 16, 256
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ def save(index: ExactIndex | HnswIndex, directory: Path, meta: SnapshotMeta) -> 
                 "kind": "exact",
                 "dim": index.dim,
                 "rows": len(index),
+                "spare": _spare(len(index)),
                 "dtype": index.rows.vectors.dtype.str,
                 "meta": asdict(meta),
             }
@@ -99,6 +102,7 @@ def load(directory: Path, crossover: Crossover | None = None) -> tuple[ExactInde
             reader = Reader(path)
             if reader.body["format"] != _FORMAT:
                 raise DamagedError(f"it has format {reader.body['format']}, this version reads {_FORMAT}")
+            reader.verify()
             return _read(reader, crossover), SnapshotMeta(**reader.body["meta"])
         except (DamagedError, OSError) as error:
             _log.warning("snapshot %s is passed over: %s", path, error)
@@ -106,9 +110,10 @@ def load(directory: Path, crossover: Crossover | None = None) -> tuple[ExactInde
 
 
 def _write_rows(writer: Writer, rows: Rows) -> None:
-    def parts() -> Iterator[memoryview]:
+    def parts() -> Iterator[bytes | memoryview]:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             yield _bytes_of(rows.vectors[start : start + _ROWS_AT_ONCE])
+        yield bytes(_spare(len(rows)) * rows.dim * rows.vectors.itemsize)
 
     writer.write("rows.bin", parts())
     writer.write("ids.json", [json.dumps(rows.ids.tolist()).encode()])
@@ -135,16 +140,13 @@ def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
 def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex:
     if reader.body["kind"] == "exact":
         return ExactIndex.restored(_read_rows(reader))
-    with ThreadPoolExecutor(1) as beside:  # a digest takes as long as all the rest
-        verified = beside.submit(reader.verified, "graph.bin")
-        rows = _read_rows(reader)
-        file = verified.result()
+    rows = _read_rows(reader)
     body, params = reader.body, HnswParams(**reader.body["params"])
     projection = None
     if (described := body["projection"]) is not None:
         matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(rows.dim, described["width"])
         projection = Projection(matrix, described["share"])
-    graph = Graph(projection.width if projection else rows.dim, params, file=file)
+    graph = Graph(projection.width if projection else rows.dim, params, file=reader.path("graph.bin"))
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
     codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
     attributes = Attributes.restored(body["attributes"], codes)
@@ -152,9 +154,14 @@ def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex
 
 
 def _read_rows(reader: Reader) -> Rows:
-    ids = json.loads(reader.read("ids.json"))
-    dim, dtype = reader.body["dim"], reader.body["dtype"]
-    return Rows.restored(ids, dim, dtype, lambda vectors: reader.read_into("rows.bin", _bytes_of(vectors)))
+    ids: list[str] = json.loads(reader.read("ids.json"))
+    body = reader.body
+    shape = (body["rows"] + body["spare"], body["dim"])
+    return Rows.restored(ids, np.memmap(reader.path("rows.bin"), body["dtype"], mode="c", shape=shape))
+
+
+def _spare(rows: int) -> int:
+    return max(_LEAST_SPARE, rows // _SPARE_SHARE)
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
