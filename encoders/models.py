@@ -61,8 +61,9 @@ def load_encoder(
     """The encoder that a shop named in its settings, its files verified.
 
     Args:
-        name_or_path: `hashing`; a known or built model, in float32, or with `@int8`, `@fp16` or a whole version
-            behind its name; a Hugging Face BERT directory; or an ONNX file or its directory.
+        name_or_path: `hashing`, or `hashing@256` for other lengths than 384; a known or built model, in float32, or
+            with `@int8`, `@fp16` or a whole version behind its name; a Hugging Face BERT directory; or an ONNX file or
+            its directory.
         cache_dir: where models are kept, each under `models/NAME/VERSION/`.
         build: fetch and build a model that is not in the cache yet (int8 apart, which wants texts).
         template: names how the caller makes a text of an item; part of the encoder's id.
@@ -74,8 +75,11 @@ def load_encoder(
         ModelError: the model is unknown, not built, ambiguous, or its files were changed.
         MissingRuntimeError: onnxruntime is missing, or a GPU is required and there is none.
     """
-    if name_or_path == HASHING:
-        return HashingEncoder(template=template)
+    name, _, dim = name_or_path.partition("@")
+    if name == HASHING:
+        if not (dim or "384").isdecimal():
+            raise ModelError(f"{name_or_path!r}: after {HASHING}@ comes the length of a vector, such as 256")
+        return HashingEncoder(int(dim or 384), template)
     from encoders.onnx import OnnxEncoder
     from encoders.runtime import Device, Running
 

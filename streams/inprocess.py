@@ -26,7 +26,8 @@ from streams.engine.publisher import TopicPartition
 from streams.engine.stats import Stats
 from streams.engine.store import MemoryPartition
 from streams.items import ItemEncoder
-from streams.replicas import Immediate, Replica, ReplicaIndex
+from streams.replicas import Immediate, Replica
+from streams.shelves import ReplicaIndex
 from streams.topics import Topic, Topics
 
 

@@ -60,7 +60,8 @@ class _Draft:
 
 
 async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
-    """One slate per shopper."""
+    """One slate per shopper, all by the model that serves at the call."""
+    replica = replica.pinned()
     slates: list[Slate] = []
     for start in range(0, len(shoppers), TOGETHER):
         slates += await _together(shoppers[start : start + TOGETHER], replica, policy)

@@ -4,7 +4,7 @@ Unknown fields are ignored, so that producers may send more than Upwell reads. A
 milliseconds since the Unix epoch (UTC).
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -113,6 +113,26 @@ class Recommendation(msgspec.Struct, frozen=True):
     stage: Annotated[str, Meta(description="cold-start stage: `profile` or `popularity`")]
 
 
+Slot = Literal["embeddings", "embeddings_b"]
+
+
+class ServedModel(msgspec.Struct, frozen=True):
+    """A model whose vectors are on a topic of embeddings."""
+
+    slot: Annotated[Slot, Meta(description="which of the two topics")]
+    model: Annotated[str, Meta(description="what workers load: NAME@VERSION")]
+    id: Annotated[str, Meta(description="what is stamped on its vectors: the model and how items become texts")]
+    role: Annotated[str, Meta(description="name of the encoder role, and of its consumer group, that makes them")]
+
+
+class ModelPlan(msgspec.Struct, frozen=True):
+    """Which model serves, and which one is to follow it. Key of the record: `encoder`. The newest record holds."""
+
+    serving: ServedModel
+    next: ServedModel | None = None
+    rate: Annotated[float, Meta(ge=0, description="items that a worker encodes a second for `next`; 0: no limit")] = 0.0
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """The headers of a record on the dead-letter topic (text, UTF-8), beside the record's own headers.
 
@@ -128,6 +148,6 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
-    record.__name__: record for record in (Event, CatalogueItem, Recommendation, DeadLetter)
+    record.__name__: record for record in (Event, CatalogueItem, Recommendation, ModelPlan, DeadLetter)
 }
 """By the name that `streams.topics` uses."""

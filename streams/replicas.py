@@ -1,17 +1,19 @@
 """What every worker holds in memory of the compacted topics, read whole: index, facts, popularity, neighbours.
 
     shop.catalogue.v1  ──► facts          what an item is, whether it can be bought
-    shop.embeddings.v1 ──► index          where it is among the others
+    shop.embeddings.v1 ──► index          where it is among the others (of a model on each topic: see `shelves`)
     shop.trending.v1   ──► board          how much is done with it, summed over the event partitions
     shop.neighbours.v1 ──► neighbourhood  what is had together with it
 
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
 
+import copy
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from index.base import VectorIndex, Vectors
@@ -20,18 +22,11 @@ from streams.core.neighbourhood import Neighbourhood
 from streams.core.trending import Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
-from streams.records import CatalogueItem
+from streams.records import CatalogueItem, ModelPlan
+from streams.shelves import MakeIndex, ReplicaIndex, Shelf, Shelves, by_topic
 from streams.topics import Topics
 
-
-class ReplicaIndex(Protocol):
-    """What a replica needs of an index: `index.live.LiveIndex`, or any `VectorIndex` in an `Immediate`."""
-
-    def __len__(self) -> int: ...
-    async def upsert(self, ids: Sequence[str], vectors: Vectors) -> None: ...
-    async def delete(self, ids: Sequence[str]) -> None: ...
-    async def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[Vectors]]: ...
-    async def vectors(self, ids: Sequence[str]) -> Vectors: ...
+_decode_plan = msgspec.json.Decoder(ModelPlan).decode
 
 
 class Immediate:
@@ -58,10 +53,6 @@ class Immediate:
     async def vectors(self, ids: Sequence[str]) -> Vectors:
         """See `VectorIndex.vectors`."""
         return self._index.vectors(ids)
-
-
-MakeIndex = Callable[[int], Awaitable[ReplicaIndex]]
-"""Makes an empty index for vectors of a dimension."""
 
 
 MAX_SEGMENTS = 1_000
@@ -96,17 +87,13 @@ class Replica:
         self.neighbourhood = Neighbourhood()
         self.as_of: dict[str, int] = {}
         """`topic/partition` → offset of the last record applied."""
-        self.model = ""
-        """Id of the encoder whose vectors are in the index; empty before the first one."""
-        self.ignored_vectors = 0
-        """Vectors left out because another model made them: one index never mixes two."""
-        self._embeddings = topics.embeddings.name
-        self._index: ReplicaIndex | None = None
-        self._make_index = make_index
+        self.shelves = Shelves(topics, make_index)
+        self._pinned: Shelf | None = None
         self._limits = limits
-        self._appliers = {
+        self._appliers: dict[str, Callable[[Sequence[Record]], Awaitable[None]]] = {
             topics.catalogue.name: self._apply_catalogue,
-            topics.embeddings.name: self._apply_embeddings,
+            **{topic.name: partial(self.shelves.apply, topic.name) for topic in topics.slots.values()},
+            topics.models.name: self._apply_models,
             topics.trending.name: self._apply_trending,
             topics.neighbours.name: self._apply_neighbours,
         }
@@ -116,35 +103,72 @@ class Replica:
         await self._appliers[topic](records)
         self.as_of[f"{topic}/{partition}"] = records[-1].offset
 
+    def pinned(self) -> "Replica":
+        """This replica, with the model that serves now: no answer from it mixes two models, whatever happens."""
+        view = copy.copy(self)
+        view._pinned = self.shelf
+        return view
+
+    @property
+    def shelf(self) -> Shelf:
+        """The vectors that answer."""
+        return self._pinned or self.shelves.serving
+
+    @property
+    def model(self) -> str:
+        """Id of the encoder whose vectors answer; empty before the first one."""
+        return self.shelf.model if self.shelf.index is not None else ""
+
+    @property
+    def ignored_vectors(self) -> int:
+        """Vectors left out because another model made them: one index never mixes two."""
+        return self.shelves.ignored
+
     def adopt(self, index: ReplicaIndex, model: str, as_of: Mapping[str, int]) -> None:
-        """Take over an index that holds the embeddings up to `as_of`, vectors of `model`."""
-        self._index, self.model = index, model
-        self.as_of.update(as_of)
+        """Take over an index that holds the embeddings of one topic up to `as_of`, vectors of `model`."""
+        topics = {place.rpartition("/")[0] for place in as_of}
+        if len(topics) == 1 and topics <= {shelf.topic for shelf in self.shelves}:
+            self.shelves.adopt(topics.pop(), index, model)
+            self.as_of.update(as_of)
 
     def disown(self) -> None:
-        """Let go of the index and of how far it was: it is of another topic."""
-        self._index, self.model = None, ""
-        for partition in self.embeddings_as_of():
-            del self.as_of[partition]
+        """Let go of the vectors and of how far they were: they are of other topics."""
+        self.shelves.disown()
+        for shelf in self.shelves:
+            self._forget(shelf.topic)
+
+    def to_read_again(self) -> set[str]:
+        """Topics that must be read from their beginning, told once: what was read of them was let go."""
+        topics, self.shelves.to_read_again = self.shelves.to_read_again, set()
+        for topic in topics:
+            self._forget(topic)
+        return topics
 
     def embeddings_as_of(self) -> dict[str, int]:
         """The part of `as_of` that the index rests on."""
-        return {p: offset for p, offset in self.as_of.items() if p.rpartition("/")[0] == self._embeddings}
+        return by_topic(self.as_of, self.shelf.topic)
+
+    def rests_on(self) -> dict[str, int]:
+        """`as_of` without the vectors that do not answer."""
+        others = {shelf.topic for shelf in self.shelves if shelf is not self.shelf}
+        return {place: offset for place, offset in self.as_of.items() if place.rpartition("/")[0] not in others}
 
     @property
     def searchable(self) -> int:
         """Items in the index."""
-        return 0 if self._index is None else len(self._index)
+        return 0 if self.shelf.index is None else len(self.shelf.index)
 
     async def vectors(self, items: Sequence[str]) -> Vectors:
         """float32 (len(items), dim), unit rows; zeros for an item without a vector; dim is 0 before the first one."""
-        return np.zeros((len(items), 0), np.float32) if self._index is None else await self._index.vectors(items)
+        index = self.shelf.index
+        return np.zeros((len(items), 0), np.float32) if index is None else await index.vectors(items)
 
     async def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
         """The items nearest to each query, best first. queries: float32 (n, dim), not zero."""
-        if self._index is None:
+        index = self.shelf.index
+        if index is None:
             return [[] for _ in queries]
-        ids, _ = await self._index.search(queries, count)
+        ids, _ = await index.search(queries, count)
         return ids
 
     def available(self, item: str) -> bool:
@@ -168,25 +192,14 @@ class Replica:
             else:
                 self.facts[key] = facts_of(item)
 
-    async def _apply_embeddings(self, records: Iterable[Record]) -> None:
-        newest = {record.key.decode(): record.value for record in records if record.key}
-        deleted = [item for item, value in newest.items() if value is None]
-        vectors = {}
-        for item, value in newest.items():
-            if value is None:
-                continue
-            embedding = codecs.decode_embedding(value)
-            self.model = self.model or embedding.model
-            if embedding.model == self.model:
-                vectors[item] = embedding.vector
-            else:
-                self.ignored_vectors += 1
-        if vectors and self._index is None:
-            self._index = await self._make_index(len(next(iter(vectors.values()))))
-        if self._index is not None:
-            await self._index.delete(deleted)
-            if vectors:
-                await self._index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
+    async def _apply_models(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.value:
+                self.shelves.obey(_decode_plan(record.value))
+
+    def _forget(self, topic: str) -> None:
+        for place in by_topic(self.as_of, topic):
+            del self.as_of[place]
 
     async def _apply_trending(self, records: Iterable[Record]) -> None:
         for record in records:

@@ -21,6 +21,9 @@ SLICE = 500
 
 POLL_MS = 200
 
+CONSIDER_S = 1.0
+"""Between two looks at whether another model is ready to serve."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -39,7 +42,8 @@ class Replication:
         self, replica: Replica, topics: Topics, bootstrap: str, kafka: KafkaSettings, fetch_wait_ms: int
     ) -> None:
         self._replica = replica
-        self._topics = [topics.catalogue, topics.embeddings, topics.trending, topics.neighbours]
+        self._models = topics.models
+        self._topics = [topics.catalogue, *topics.slots.values(), topics.trending, topics.neighbours, topics.models]
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
@@ -54,6 +58,8 @@ class Replication:
         partitions = [
             TopicPartition(topic.name, number) for topic in self._topics for number in range(topic.partitions)
         ]
+        # Which model is on which topic must be known before vectors are read.
+        await self._read_models()
         self._consumer.assign(partitions)
         begins = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
@@ -65,6 +71,15 @@ class Replication:
             await self._apply_next()
             left = sum([max(0, ends[p] - await self._consumer.position(p)) for p in partitions])
             progress(Progress(total - left, total))
+
+    async def _read_models(self) -> None:
+        partitions = [TopicPartition(self._models.name, number) for number in range(self._models.partitions)]
+        self._consumer.assign(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        await self._consumer.seek_to_beginning(*partitions)
+        while any([await self._consumer.position(p) < ends[p] for p in partitions]):
+            await self._apply_next()
+        self._replica.to_read_again()  # nothing was read yet
 
     def _starts(self, begins: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where to read from: behind what the replica holds already."""
@@ -78,9 +93,16 @@ class Replication:
         return {partition: max(begins[partition], offset + 1) for partition, offset in held.items()}
 
     async def follow(self) -> None:
-        """Apply what arrives, until cancelled."""
+        """Apply what arrives, and change models when one is ready, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._consider())
+            while True:
+                await self._apply_next()
+
+    async def _consider(self) -> None:
         while True:
-            await self._apply_next()
+            await asyncio.sleep(CONSIDER_S)
+            await self._replica.shelves.consider()
 
     async def stop(self) -> None:
         """Leave the brokers."""
@@ -92,5 +114,8 @@ class Replication:
         for partition, records in fetched.items():
             await self._replica.apply(partition.topic, partition.partition, records)
             await asyncio.sleep(0)
+            for topic in self._replica.to_read_again():
+                assigned = self._consumer.assignment()
+                await self._consumer.seek_to_beginning(*[place for place in assigned if place.topic == topic])
         if self._replica.ignored_vectors > ignored == 0:
             _log.warning("vectors of another model are ignored", serving=self._replica.model)

@@ -7,9 +7,11 @@ from streams.records import (
     CatalogueItem,
     Cited,
     Event,
+    ModelPlan,
     Reason,
     Recommendation,
     RecommendedItem,
+    ServedModel,
     Trigger,
 )
 
@@ -84,6 +86,18 @@ SAMPLES: dict[str, Struct] = {
         model="all-MiniLM-L6-v2@fp32-bd07ecf2",
         policy="default",
         stage="profile",
+    ),
+    "model-plan": ModelPlan(
+        serving=ServedModel(
+            "embeddings", "all-MiniLM-L6-v2@fp32-ce6e399d", "all-MiniLM-L6-v2@fp32-bd07ecf2", "encoder"
+        ),
+        next=ServedModel(
+            "embeddings_b",
+            "multilingual-e5-small@fp32-ac2b4938",
+            "multilingual-e5-small@fp32-5d0c1e77",
+            "encoder-5d0c1e77-19b5a1",
+        ),
+        rate=20.0,
     ),
 }
 

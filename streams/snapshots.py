@@ -15,7 +15,8 @@ import structlog
 from index.hnsw import HnswIndex
 from index.live import LiveIndex
 from index.snapshot import SnapshotError, SnapshotMeta, load
-from streams.replicas import Replica, ReplicaIndex
+from streams.replicas import Replica
+from streams.shelves import ReplicaIndex
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +32,6 @@ class IndexKeeper:
     def __init__(self, directory: Path, stack: contextlib.AsyncExitStack) -> None:
         self._directory = directory
         self._stack = stack
-        self._live: LiveIndex | None = None
         self._saved: dict[str, int] = {}
 
     async def make(self, dim: int) -> ReplicaIndex:
@@ -52,12 +52,14 @@ class IndexKeeper:
 
     async def save(self, replica: Replica) -> None:
         """Save the index, unless nothing changed since it was saved."""
+        replica = replica.pinned()
         held = replica.embeddings_as_of()
-        if self._live is None or held == self._saved:
+        index = replica.shelf.index
+        if not isinstance(index, LiveIndex) or held == self._saved:
             return
         meta = SnapshotMeta(replica.model, {partition: offset + 1 for partition, offset in held.items()})
         try:
-            await self._live.snapshot(self._directory, meta)
+            await index.snapshot(self._directory, meta)
         except SnapshotError as error:  # the topic has everything; a worker must not end for a cache
             _log.warning("the index was not saved", because=str(error))
         else:
@@ -70,5 +72,4 @@ class IndexKeeper:
             await self.save(replica)
 
     async def _open(self, index: HnswIndex) -> LiveIndex:
-        self._live = await self._stack.enter_async_context(LiveIndex(index))
-        return self._live
+        return await self._stack.enter_async_context(LiveIndex(index))

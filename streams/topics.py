@@ -47,6 +47,8 @@ class Topics:
     events: Topic
     catalogue: Topic
     embeddings: Topic
+    embeddings_b: Topic
+    models: Topic
     profiles: Topic
     trending: Topic
     erasures: Topic
@@ -57,9 +59,14 @@ class Topics:
 
     def __iter__(self) -> Iterator[Topic]:
         return iter((
-            self.events, self.catalogue, self.embeddings, self.profiles,
+            self.events, self.catalogue, self.embeddings, self.embeddings_b, self.models, self.profiles,
             self.trending, self.erasures, self.pairs, self.neighbours, self.recommendations, self.dlq,
         ))  # fmt: skip
+
+    @property
+    def slots(self) -> dict[str, Topic]:
+        """The two topics of embeddings, by table: while a shop changes its model, each holds those of one model."""
+        return {str(topic.table): topic for topic in (self.embeddings, self.embeddings_b)}
 
     def by_table(self, table: str) -> Topic:
         """The changelog topic of a table. Raises KeyError for an unknown table."""
@@ -107,6 +114,24 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             partitions=partitions,
             compacted=True,
             table="embeddings",
+        ),
+        embeddings_b=Topic(
+            name=f"{prefix}.embeddings-b.v1",
+            key="item id",
+            value="binary: unit vector with model id and text digest (streams/codecs.py), or null",
+            about="The same for a second model, while a shop changes its model; from then on this one serves.",
+            partitions=partitions,
+            compacted=True,
+            table="embeddings_b",
+        ),
+        models=Topic(
+            name=f"{prefix}.models.v1",
+            key="`encoder`",
+            value="JSON model plan",
+            about="Which model serves, on which topic its vectors are, and which one is to follow it.",
+            partitions=1,
+            compacted=True,
+            schema="ModelPlan",
         ),
         profiles=Topic(
             name=f"{prefix}.profiles.v1",

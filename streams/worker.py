@@ -18,17 +18,16 @@ from typing import Any
 
 import structlog
 
-from streams import policies
+from streams import modelplan, policies
 from streams.admin import require_topics
-from streams.agents.encoder import EncoderHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
-from streams.edge import limits_of
+from streams.edge import Limits, limits_of
+from streams.encoding import EncoderRoles, LoadEncoder, Stop
 from streams.engine import app as engine
 from streams.engine.app import EngineApp
 from streams.errors import UpwellError
 from streams.health import Health
-from streams.items import ItemEncoder
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
@@ -68,7 +67,7 @@ async def run(
     settings: Settings,
     cluster: Cluster,
     roles: Collection[Role],
-    load_encoder: Callable[[], ItemEncoder],
+    load_encoder: LoadEncoder,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run roles until SIGTERM or SIGINT, then finish the batch at hand, commit and leave.
@@ -104,7 +103,7 @@ async def _work(
     settings: Settings,
     cluster: Cluster,
     roles: Collection[Role],
-    load_encoder: Callable[[], ItemEncoder],
+    load_encoder: LoadEncoder,
     on_ready: Callable[[], None],
 ) -> None:
     contract = topics(settings.shop, settings.partitions)
@@ -115,17 +114,7 @@ async def _work(
         if settings.probe_port is not None:
             await stack.enter_async_context(probes(parts.health, settings.probe_port))
         if Role.ENCODER in roles:
-            encoder = EncoderHandler(await asyncio.to_thread(load_encoder), limits)
-            await parts.consume(
-                engine.Role(
-                    "encoder",
-                    contract.catalogue,
-                    (contract.embeddings,),
-                    contract.dlq,
-                    encoder,
-                    settings.encode_batch,
-                )
-            )
+            await parts.encode(contract, limits, load_encoder)
         if Role.NEIGHBOURS in roles:
             adding = NeighboursHandler(contract.pairs)
             await parts.consume(engine.Role("neighbours", contract.pairs, (contract.neighbours,), contract.dlq, adding))
@@ -152,21 +141,45 @@ class _Parts:
         self._settings = settings
         self._cluster = cluster
         self._stack = stack
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._over: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
         self._run("loop", guard_loop())
 
-    async def consume(self, role: engine.Role) -> None:
-        """Start a role."""
+    async def encode(self, contract: Topics, limits: Limits, load: LoadEncoder) -> None:
+        """Start the encoder roles, and change them as the shop changes its model."""
+        there = self._cluster.bootstrap, self._cluster.kafka, contract
+        roles = EncoderRoles(contract, limits, self._settings.encode_batch, load, self.consume)
+        await roles.begin(await modelplan.current(*there))
+
+        async def follow() -> None:
+            async for plan in modelplan.changes(*there):
+                await roles.obey(plan)
+
+        self._run("models", follow())
+
+    async def consume(self, role: engine.Role) -> Stop:
+        """Start a role; what is returned stops it before the worker does."""
         app = engine.build_app(
             role, self._settings, self._cluster.kafka, self._cluster.bootstrap, instance_id=self._settings.instance
         )
         self._stack.push_async_callback(app.stop)  # also where starting is interrupted
         await app.start()
         self.health.parts.append(app.stats)
-        self._run(role.name, _ended(app))
         patience = self._settings.stall_timeout_s
-        self._run(f"{role.name} watchdog", watch(app, self._cluster.bootstrap, self._cluster.kafka, patience))
+        tasks = [
+            self._run(role.name, _ended(app)),
+            self._run(f"{role.name} watchdog", watch(app, self._cluster.bootstrap, self._cluster.kafka, patience)),
+        ]
         _log.info("role runs", role=role.name)
+
+        async def stop() -> None:
+            self.health.parts.remove(app.stats)
+            for task in tasks:
+                self._tasks.discard(task)
+                await _cancelled(task)
+            await app.stop()
+
+        return stop
 
     async def replicate(self, replica: Replica, contract: Topics, keeper: IndexKeeper) -> None:
         """Fill the replica, then keep it current, and its index on disk."""
@@ -183,14 +196,14 @@ class _Parts:
 
     async def first_to_end(self) -> None:
         """Wait for a part that ends; raises what it ended with."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        (await self._over.get()).result()
 
-    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._over.put_nowait(task) if task in self._tasks else None)
         self._stack.push_async_callback(_cancelled, task)
+        return task
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:

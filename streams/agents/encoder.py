@@ -1,5 +1,6 @@
 """Encoder agent: catalogue changes in, embedding rows out."""
 
+import asyncio
 import time
 from typing import NamedTuple
 
@@ -36,12 +37,18 @@ class EncoderHandler:
 
     A batch is acknowledged when its vectors are published, and the next one is taken up after that, so Kafka holds
     what the encoder has no time for. The model runs in a thread of its own, so the event loop never waits for it.
+
+    Attributes:
+        rate: items that are encoded a second at most; 0 for no limit.
+        rejects: whether refused records go to the dead letters; a second model's role leaves that to the first.
     """
 
     def __init__(self, encoder: ItemEncoder, limits: Limits, table: str = "embeddings") -> None:
         self._encoder = encoder
         self._limits = limits
         self._table = table
+        self.rate = 0.0
+        self.rejects = True
         self._encoded = 0
         self._told = time.monotonic()
 
@@ -57,7 +64,7 @@ class EncoderHandler:
                 newest[accepted[0]] = (record.offset, accepted[1])
         rows: list[Row] = [(key.encode(), None) for key, (_, item) in newest.items() if item is None]
         rows += await self._embedded({key: (o, item) for key, (o, item) in newest.items() if item is not None}, read)
-        return Effects(rows={self._table: rows}, rejections=rejections)
+        return Effects(rows={self._table: rows}, rejections=rejections if self.rejects else [])
 
     async def _embedded(self, items: dict[str, tuple[int, CatalogueItem]], read: Reader) -> list[Row]:
         keys = [key.encode() for key in items]
@@ -71,7 +78,10 @@ class EncoderHandler:
             else:
                 changed.append(_Changed(key, offset, digest, item))
         if changed:
+            began = time.monotonic()
             vectors = await self._encoder.encode([one.item for one in changed])
+            if self.rate:
+                await asyncio.sleep(len(changed) / self.rate - (time.monotonic() - began))
             for one, vector in zip(changed, vectors.astype(np.float16), strict=True):
                 row = codecs.encode_embedding(Embedding(one.offset, one.digest, self._encoder.id, vector))
                 rows.append((one.key, row))

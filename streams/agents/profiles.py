@@ -127,8 +127,9 @@ class ProfilesHandler:
             update for update in updates if update.events and update.events[-1].arrival.offset == update.profile.offset
         ]
         shoppers = [Shopper(update.profile, _newest_time(update)) for update in current]
-        as_of = dict(self._replica.as_of)
-        slates = await recommend(shoppers, self._replica, self._policy)
+        replica = self._replica.pinned()
+        as_of = replica.rests_on()
+        slates = await recommend(shoppers, replica, self._policy)
         topic = self._topics.recommendations.name
         outputs = [Output(topic, update.shopper.encode(), None, batch.partition) for update in updates if update.gone]
         for update, shopper, slate in zip(current, shoppers, slates, strict=True):
@@ -149,7 +150,7 @@ class ProfilesHandler:
                 ),
                 items=slate.items,
                 as_of={**as_of, f"{batch.topic}/{batch.partition}": offset},
-                model=self._replica.model,
+                model=replica.model,
                 policy=self._policy.name,
                 stage=slate.stage,
             )

@@ -18,6 +18,7 @@ from encoders.known import KNOWN
 from encoders.models import DEFAULT, build_model, load_encoder, locate
 from encoders.store import Store, verify
 from streams import settings
+from streams.cli.swap import swap_
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 _texts = click.option(
@@ -43,6 +44,9 @@ def model() -> None:
       upwell model verify
       upwell model bench
     """
+
+
+model.add_command(swap_)
 
 
 @model.command()

@@ -47,8 +47,8 @@ def worker(roles: str, require_gpu: bool) -> None:
     logs.configure(configured.log_level)
     cluster = Cluster(broker.connect(configured, kafka).bootstrap, kafka)
 
-    def load() -> ItemEncoder:
-        return load_item_encoder(configured, require_gpu=require_gpu)
+    def load(model: str | None) -> ItemEncoder:
+        return load_item_encoder(configured, model, require_gpu=require_gpu)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(configured, cluster, wanted, load, lambda: click.echo("Worker runs.", err=True)))

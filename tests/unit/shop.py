@@ -16,7 +16,8 @@ from streams.core.policy import Policy
 from streams.engine.effects import Batch, Effects, Handler
 from streams.items import ItemEncoder
 from streams.records import Recommendation
-from streams.replicas import Immediate, Replica, ReplicaIndex
+from streams.replicas import Immediate, Replica
+from streams.shelves import ReplicaIndex
 from streams.topics import topics
 from tests.unit.records import LIMITS, FakeRecord
 
@@ -46,7 +47,7 @@ class Shop:
         self.encoder = CountingEncoder()
         self.replica = Replica(TOPICS, immediate_index, LIMITS)
         self.tables: dict[str, dict[bytes, bytes]] = {
-            "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "embeddings": {},
+            "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "embeddings": {}, "embeddings_b": {},
         }  # fmt: skip
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
         self.items = EncoderHandler(ItemEncoder(self.encoder), LIMITS)

@@ -135,7 +135,7 @@ async def test_a_search_finds_by_text(shop: HttpShop) -> None:
 async def test_a_search_without_the_items_encoder_is_refused(shop: HttpShop) -> None:
     async with shop.client(search=False) as http, http.post("/v1/search", json={"text": "tea"}) as response:
         assert "--no-search" in await problem(response, 503, "no-encoder")
-    shop.shop.replica.model = "another@1"
+    shop.shop.replica.shelf.model = "another@1"
     async with shop.client() as http, http.post("/v1/search", json={"text": "tea"}) as response:
         assert "another@1" in await problem(response, 503, "no-encoder")
 

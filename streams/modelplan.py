@@ -1,0 +1,61 @@
+"""The record that says which model serves and which one is to follow it: read, followed and written."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams import follow
+from streams.engine.effects import Record
+from streams.errors import BrokerError
+from streams.follow import Start
+from streams.records import ModelPlan
+from streams.settings import KafkaSettings
+from streams.topics import Topics
+
+KEY = b"encoder"
+
+_decode = msgspec.json.Decoder(ModelPlan).decode
+
+
+async def current(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> ModelPlan | None:
+    """The plan that holds now; None in a shop that never changed its model.
+
+    Raises:
+        BrokerError: the cluster cannot be reached.
+    """
+    newest = None
+    async with follow.reader(bootstrap, kafka) as consumer:
+        async for record in follow.until_now(consumer, topics.models.name, topics.models.partitions):
+            newest = _plan(record) or newest
+    return newest
+
+
+async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncIterator[ModelPlan]:
+    """The plans there were and every new one, for as long as the caller takes them."""
+    async with follow.reader(bootstrap, kafka) as consumer:
+        places = await follow.offsets(consumer, topics.models.name, topics.models.partitions, Start.BEGINNING)
+        async for record in follow.onwards(consumer, places):
+            if (plan := _plan(record)) is not None:
+                yield plan
+
+
+async def publish(bootstrap: str, kafka: KafkaSettings, topics: Topics, plan: ModelPlan) -> None:
+    """Let a plan hold from now on.
+
+    Raises:
+        BrokerError: it could not be written.
+    """
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", **kafka.client_options())
+    try:
+        await producer.start()
+        await producer.send_and_wait(topics.models.name, key=KEY, value=msgspec.json.encode(plan))
+    except (KafkaError, OSError) as error:
+        raise BrokerError(f"the plan could not be written to {topics.models.name} ({type(error).__name__})") from error
+    finally:
+        await producer.stop()
+
+
+def _plan(record: Record) -> ModelPlan | None:
+    return _decode(record.value) if record.key == KEY and record.value else None
