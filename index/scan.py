@@ -112,14 +112,31 @@ def select(score: Score, n: int, b: int, k: int, dtype: npt.DTypeLike) -> tuple[
     if groups < 4 * k:
         return _partitioned(scores, k)
     by_query = np.ascontiguousarray(maxima[:groups].T)
-    by_query.partition(groups - k, axis=1)
-    found = np.flatnonzero(scores >= by_query[:, groups - k])
-    row, query = np.divmod(found, b)
-    value = scores.ravel()[found]
+    threshold = np.partition(by_query, groups - k, axis=1)[:, groups - k]
+    row, query = _reaching(scores, by_query, threshold)
+    value = np.take(scores, row * b + query)
     order = np.argsort((query << 32) - _as_integers(value))  # by query, then largest first, in one quick sort
     first = np.searchsorted(query[order], np.arange(b))
     chosen = order[first[:, None] + np.arange(k)]
     return row[chosen], value[chosen]
+
+
+def _reaching(scores: Scores, maxima: Scores, threshold: Scores) -> tuple[Positions, Positions]:
+    """Row and query, int64 (m,) each, of every score that reaches its query's threshold.
+
+    Only the members of groups whose maximum reaches it are looked at, and the few rows that are in no group.
+    """
+    n, b = scores.shape
+    hot_query, hot_group = np.nonzero(maxima >= threshold[:, None])
+    block, place = np.divmod(hot_group, _BLOCK // _GROUPS)  # only the last block may be shorter
+    start = block * _BLOCK
+    width = np.minimum(n - start, _BLOCK) // _GROUPS
+    row = (start + place)[:, None] + width[:, None] * np.arange(_GROUPS)
+    reaching = np.take(scores, row * b + hot_query[:, None]) >= threshold[hot_query, None]
+    query = np.repeat(hot_query, reaching.sum(axis=1))
+    loose = n - n % _BLOCK % _GROUPS
+    loose_row, loose_query = np.nonzero(scores[loose:] >= threshold)
+    return np.concatenate([row[reaching], loose + loose_row]), np.concatenate([query, loose_query])
 
 
 def rescore(
