@@ -26,7 +26,8 @@ What it promises: effectively once for rows, at least once for outputs and dead 
 - Epochs. Every revocation and every seek ends an epoch of the consumer. A batch fetched in an earlier epoch is neither
   handled nor written nor acknowledged: it comes again from the committed offset.
 - Zombies. A worker that lost its partition may still have a write on the wire. Such a row is in the changelog behind a
-  newer one; recovery keeps the row with the higher source offset, not the later one (rows.py).
+  newer one; recovery keeps the row with the higher source offset, not the later one (rows.py), and writes it once more,
+  so that log compaction keeps it too (recovery.py).
 - Poison. A handler that raises has its batch bisected until one record is left; that one goes to the dead-letter topic.
   A handler that fails on one record after the other is at fault itself: nothing more is consumed until it works.
 - Broker trouble is nobody's fault: the step is repeated with growing pauses, nothing is acknowledged, and

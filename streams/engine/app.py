@@ -62,7 +62,7 @@ class EngineApp(faust.App):
         self.batch_topics = frozenset((self.source,))
         self.committer: Committer
         self.lanes = Lanes(self.consume, max_records)
-        self._publisher = publisher
+        self.publisher = publisher
         self._out_of_time = False
         super().__init__(**options)
 
@@ -91,7 +91,7 @@ class EngineApp(faust.App):
 
     async def on_shutdown(self) -> None:
         """Let go of the producer, when no agent can need it any more."""
-        await self._publisher.stop()
+        await self.publisher.stop()
         await super().on_shutdown()
 
     def _new_transport(self) -> TransportT:
@@ -209,6 +209,7 @@ def _faust_settings(role: Role, settings: Settings, kafka: KafkaSettings, instan
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": instance_id,
         "key_serializer": "raw",
+        "recovery_consistency_check": False,  # streams.engine.recovery says what to do
         "value_serializer": "raw",
         "stream_buffer_maxsize": _BATCHES_WAITING,
         "stream_recovery_delay": 0.0,

@@ -33,7 +33,7 @@ from typing import Protocol, TypeVar
 
 from streams.engine.deadletters import dead_letter, without_content
 from streams.engine.effects import Batch, Effects, Handler, Output, Rejection, RejectReason, Row
-from streams.engine.publisher import PublishError, TooLargeError, TopicPartition
+from streams.engine.publisher import Publish, PublishError, TooLargeError, TopicPartition
 from streams.engine.rows import tombstone_headers
 from streams.engine.stats import Stats
 from streams.engine.store import StoreCorruptError, StoreError
@@ -65,12 +65,6 @@ class Table(Protocol):
     def write(self, partition: int, rows: Sequence[Row], changelog_offset: int) -> None:
         """Write rows that the changelog has. Raises StoreError."""
         ...
-
-
-class Publish(Protocol):
-    """`streams.engine.publisher.Publisher.publish`."""
-
-    def __call__(self, records: Sequence[Output], /) -> Awaitable[dict[TopicPartition, int]]: ...
 
 
 class Committer:

@@ -18,6 +18,7 @@ What is different from faust-streaming 0.15.3, and why:
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -30,7 +31,10 @@ from faust.types.transports import ConsumerT, TransportT
 from mode import Service
 
 from streams.engine.effects import Batch
+from streams.engine.publisher import PublishError
 from streams.engine.recovery import BulkRecovery
+
+log = logging.getLogger(__name__)
 
 _FETCH_S = 0.25
 _NOTHING_ASSIGNED_S = 0.05
@@ -72,7 +76,7 @@ class MicroBatchConsumer(driver.Consumer):
         self.epoch = 0
         self._fetching = asyncio.Lock()
         self._positioned = False
-        self._recovery = BulkRecovery(self.app, self.app.stats)
+        self._recovery = BulkRecovery(self.app.tables, self.app.stats, self.app.publisher.publish)
 
     def _new_consumer_thread(self) -> MicroBatchThread:
         thread = MicroBatchThread(self, loop=self.loop, beacon=self.beacon, thread_loop=type(self.loop)())
@@ -94,7 +98,8 @@ class MicroBatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Recovery goes to where its changelogs start."""
+        """Recovery goes to where its changelogs start. Raises ContractError where they end before that."""
+        self._recovery.insist_on_changelogs()
         async with self._fetching:
             await super().seek_wait(partitions)
 
@@ -169,7 +174,10 @@ class MicroBatchConsumer(driver.Consumer):
         if self.app.in_recovery:
             if not fetched:
                 await self._recovery.skip_to_end(self)
-            self._recovery.signal_if_done()
+            try:
+                await self._recovery.finish()
+            except PublishError as error:
+                log.warning("trying again with the next fetch: %s", error)
 
     def _has_room(self, tp: TP) -> bool:
         return self.app.lanes.has_room(tp.partition)  # type: ignore[no-any-return]

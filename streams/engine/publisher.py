@@ -7,9 +7,9 @@ and an idempotent producer that falls out of sequence is broken for good.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -31,6 +31,12 @@ class PublishError(UpwellError):
 
 class TooLargeError(UpwellError):
     """A record is larger than its topic takes. Trying again does not help."""
+
+
+class Publish(Protocol):
+    """`Publisher.publish`."""
+
+    def __call__(self, records: Sequence[Output], /) -> Awaitable[dict[TopicPartition, int]]: ...
 
 
 @dataclass(frozen=True, slots=True)

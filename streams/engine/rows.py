@@ -12,7 +12,7 @@ compare with, so a row that a zombie wrote behind it lives until the key is writ
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from streams.engine.effects import Record
 
@@ -73,6 +73,21 @@ def newest(
             rows[key] = value
             there[key] = _NOTHING if order == _ALWAYS else order
     return rows, passed_over
+
+
+def outdated(records: Sequence[Record], rows: Mapping[bytes, bytes | None]) -> dict[bytes, int]:
+    """The keys whose last record is not what `newest` made of them: log compaction would keep that record alone.
+
+    Args:
+        records: in changelog order.
+        rows: what `newest` made of them.
+
+    Returns:
+        Key → the source offset of that last record, lower than that of the row that is right; -1 if it is no row.
+    """
+    last = {record.key: record for record in records if record.key}
+    wrong = {key: record for key, record in last.items() if key not in rows or rows[key] != record.value}
+    return {key: _NOTHING if (order := _order(record)) is None else order for key, record in wrong.items()}
 
 
 def _order(record: Record) -> int | None:

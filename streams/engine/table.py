@@ -6,16 +6,16 @@ Faust decides which partitions are here and when they are recovered. Rows go in 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from faust.stores.base import Store
 from faust.types import TP
 
 from streams.engine.effects import Record, Row
-from streams.engine.rows import newest
+from streams.engine.rows import newest, outdated
 from streams.engine.store import PartitionStore, StoreCorruptError, StoreError, StoreLockedError
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,18 @@ OpenPartition = Callable[[Path], PartitionStore]
 
 _LOCKED_TRIES = 60
 _PAUSE_S = 0.5
+
+
+class Recovered(NamedTuple):
+    """What came of changelog records.
+
+    `ignored` records were left out. `outdated` has the keys whose last record is one of those, with its source offset;
+    `current` the others.
+    """
+
+    ignored: int
+    outdated: Mapping[bytes, int]
+    current: Collection[bytes]
 
 
 class BulkStore(Store[Any, Any]):
@@ -146,11 +158,8 @@ class BulkTable(faust.Table[Any, Any]):
         """Write rows that the changelog has up to an offset. Raises StoreError."""
         self.partition(partition).write(rows, changelog_offset)
 
-    def recover(self, partition: int, records: Sequence[Record]) -> int:
+    def recover(self, partition: int, records: Sequence[Record]) -> Recovered:
         """Apply changelog records, in order, those left out that are older than what is here or no rows.
-
-        Returns:
-            How many were left out.
 
         Raises:
             StoreError: they could not be applied.
@@ -158,7 +167,8 @@ class BulkTable(faust.Table[Any, Any]):
         store = self.partition(partition)
         rows, ignored = newest(records, store.get)
         store.write(rows.items(), records[-1].offset)
-        return ignored
+        wrong = outdated(records, rows) if ignored else {}
+        return Recovered(ignored, wrong, rows.keys() - wrong.keys())
 
     async def on_start(self) -> None:
         """Start the storage. The changelog topic is there already: Faust shall not declare it."""
