@@ -1,15 +1,15 @@
 """What goes with what a shopper had: the rows of all items as one similarity, for looking up.
 
-    similarity(x, y) = pair(x, y) / ((mass(x) + 1) ^ OWN · (mass(y) + 1) ^ THEIRS)     all decayed to the time of asking
+    similarity(x, y) = pair(x, y) / (mass(x) ^ OWN · mass(y) ^ THEIRS)     all decayed to the time of asking
     score(y)         = Σ over recent x of what x counts · similarity(x, y)
 
 (Sarwar et al., "Item-based collaborative filtering recommendation algorithms", WWW 2001; Deshpande & Karypis,
-"Item-based top-N recommendation algorithms", TOIS 2004.) The one event added to each mass keeps what was seen once
-from beating what was seen often.
+"Item-based top-N recommendation algorithms", TOIS 2004.) Everything decays alike, so the time of asking scales all
+scores and changes no order.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +18,30 @@ from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.events import Interaction
 
-OWN = 0.5
-THEIRS = 0.3
-"""Exponents of the two items' masses that a pair's weight is divided by: 0.5 and 0.5 would be the cosine. Popular
-neighbours are spared a part of it."""
+OWN = 0.3
+THEIRS = 0.2
+"""Exponents of the two items' masses that a pair's weight is divided by: 0.5 and 0.5 would be the cosine. Measured on
+purchases: dividing by less spares popular neighbours, which are popular for a reason."""
 
 ASKED = 50
 """Recent items whose neighbours are looked up."""
 
-ASKED_RHO = 0.9
+ASKED_RHO = 0.8
 """How much less a recent item counts for each moment that is newer."""
-
-_LARGEST = 700.0
-"""Log of about the largest float64: for pairs that lie centuries ahead of whoever asks."""
 
 Places = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+_LARGEST = 300.0
+"""Of a logarithm: what lies centuries before or ahead of whoever asks must not leave the range of a float64."""
+
+
+class _Row(NamedTuple):
+    """An item's neighbours: its place, theirs, and the weight of each pair as a part of the item's own mass."""
+
+    place: int
+    partners: Places
+    parts: Floats
 
 
 def asked(recent: Sequence[Interaction]) -> dict[str, float]:
@@ -65,7 +73,7 @@ class Neighbourhood:
         self._places: dict[str, int] = {}
         self._masses: Floats = np.full(1024, decay.EMPTY)
         self._unread: dict[int, Callable[[], Mapping[str, float]]] = {}
-        self._rows: dict[int, tuple[Places, Floats]] = {}
+        self._rows: dict[int, _Row] = {}
 
     def __len__(self) -> int:
         return len(self._unread) + len(self._rows)
@@ -85,24 +93,22 @@ class Neighbourhood:
             now: event time, Unix milliseconds.
 
         Returns:
-            int64 (n,) places, ascending, and float64 (n,) scores. The recent items may be among them.
+            int64 (n,) places, ascending, and float64 (n,) scores above 0. The recent items may be among them.
         """
-        found = [(row, weight) for item, weight in recent.items() if (row := self._row(item)) is not None]
-        if not found:
+        rows, counts = self._known(recent)
+        if not rows:
             return np.zeros(0, np.int64), np.zeros(0)
-        partners = np.concatenate([places for (_, places, _), _ in found])
-        sizes = [len(places) for (_, places, _), _ in found]
-        owners = np.repeat(np.array([place for (place, _, _), _ in found]), sizes)
-        counts = np.concatenate([logs for (_, _, logs), _ in found])
-        similar = self._similarity(owners, partners, counts, now) * np.repeat([weight for _, weight in found], sizes)
-        places, inverse = np.unique(partners, return_inverse=True)
-        return places, np.bincount(inverse, similar, len(places)).astype(np.float64, copy=False)
+        own = self._own(rows, now) * counts
+        partners = np.concatenate([row.partners for row in rows])
+        parts = np.concatenate([row.parts for row in rows]) * np.repeat(own, [len(row.partners) for row in rows])
+        sums = np.bincount(partners, parts, len(self.items))
+        places = np.flatnonzero(sums)
+        return places, sums[places] * self._theirs(places, now)
 
     def top(self, recent: Mapping[str, float], now: int, count: int) -> list[str]:
         """The best neighbours of recent items, best first; equal ones by item id."""
         places, scores = self.scores(recent, now)
         # Rounded, so that scores which differ by the order of adding alone stay equal and are ranked by id.
-        places, scores = places[scores > 0], scores[scores > 0]
         rounded = np.round(np.log(scores), 9)
         if count < len(rounded):
             enough = np.flatnonzero(rounded >= np.partition(rounded, len(rounded) - count)[len(rounded) - count])
@@ -111,34 +117,51 @@ class Neighbourhood:
         return [item for _, item in ranked[:count]]
 
     def pull(self, items: Sequence[str], recent: Sequence[str], now: int) -> Floats:
-        """How similar each item is to each recent one: float64 (len(items), len(recent))."""
-        wanted = np.array([self._places.get(item, -1) for item in items], np.int64)
-        pulls = np.zeros((len(wanted), len(recent)))
-        for column, item in enumerate(recent):
-            if (row := self._row(item)) is not None:
-                place, partners, counts = row
-                at, among = np.nonzero(wanted[:, None] == partners)
-                owners = np.full(len(at), place)
-                pulls[at, column] = self._similarity(owners, partners[among], counts[among], now)
+        """How similar each of different items is to each recent one: float64 (len(items), len(recent))."""
+        lines = [self._place(item) for item in items]
+        known = [(column, row) for column, item in enumerate(recent) if (row := self._row(item)) is not None]
+        pulls = np.zeros((len(items), len(recent)))
+        if not known:
+            return pulls
+        line_of = np.full(len(self.items), -1)
+        line_of[lines] = np.arange(len(items))
+        rows = [row for _, row in known]
+        sizes = [len(row.partners) for row in rows]
+        partners = np.concatenate([row.partners for row in rows])
+        wanted = np.flatnonzero(line_of[partners] >= 0)
+        partners, parts = partners[wanted], np.concatenate([row.parts for row in rows])[wanted]
+        own = np.repeat(self._own(rows, now), sizes)[wanted]
+        columns = np.repeat([column for column, _ in known], sizes)[wanted]
+        pulls[line_of[partners], columns] = parts * own * self._theirs(partners, now)
         return pulls
 
-    def _similarity(self, owners: Places, partners: Places, counts: Floats, now: int) -> Floats:
-        """float64 (n,): of each owner and partner with the log weight of the pair."""
-        shift = now / HALF_LIFE_MS * math.log(2.0)
-        own = OWN * np.logaddexp(0.0, self._masses[owners] - shift)
-        theirs = THEIRS * np.logaddexp(0.0, self._masses[partners] - shift)
-        return np.exp(np.minimum(counts - shift - own - theirs, _LARGEST))
+    def _known(self, recent: Mapping[str, float]) -> tuple[list[_Row], list[float]]:
+        """Rows of the recent items that have any, and what each counts."""
+        found = [(row, count) for item, count in recent.items() if (row := self._row(item)) is not None]
+        return [row for row, _ in found], [count for _, count in found]
 
-    def _row(self, item: str) -> tuple[int, Places, Floats] | None:
+    def _own(self, rows: Sequence[_Row], now: int) -> Floats:
+        """float64 (n,): what a part of each row's mass weighs, divided by the mass's power."""
+        masses = self._masses[[row.place for row in rows]] - _shift(now)
+        return np.exp(np.clip((1.0 - OWN) * masses, -_LARGEST, _LARGEST))
+
+    def _theirs(self, places: Places, now: int) -> Floats:
+        """float64 (n,): by what a pair with each is multiplied; 1 where the partner's own row has not come yet."""
+        masses = self._masses[places]
+        logs = np.clip(THEIRS * (_shift(now) - masses), -_LARGEST, _LARGEST)
+        return np.where(masses == decay.EMPTY, 1.0, np.exp(logs))
+
+    def _row(self, item: str) -> _Row | None:
         place = self._places.get(item)
         if place is None:
             return None
-        if (read := self._unread.pop(place, None)) is not None:
+        # An item without an event of its own has no mass that its pairs could be a part of.
+        if self._masses[place] > decay.EMPTY and (read := self._unread.pop(place, None)) is not None:
             partners = read()
-            places = np.fromiter((self._place(partner) for partner in partners), np.int64, len(partners))
-            self._rows[place] = places, np.fromiter(partners.values(), np.float64, len(partners))
-        row = self._rows.get(place)
-        return None if row is None else (place, *row)
+            places = np.fromiter(map(self._place, partners), np.int64, len(partners))
+            parts = np.fromiter(partners.values(), np.float64, len(partners)) - self._masses[place]
+            self._rows[place] = _Row(place, places, np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
+        return self._rows.get(place)
 
     def _place(self, item: str) -> int:
         place = self._places.get(item)
@@ -148,3 +171,8 @@ class Neighbourhood:
             if place == len(self._masses):
                 self._masses = np.concatenate((self._masses, np.full_like(self._masses, decay.EMPTY)))
         return place
+
+
+def _shift(now: int) -> float:
+    """The log mass of one event of weight 1 at a time, Unix milliseconds."""
+    return decay.log_mass(1.0, now, HALF_LIFE_MS)

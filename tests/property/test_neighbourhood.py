@@ -33,9 +33,9 @@ def _filled(rows: Rows) -> Neighbourhood:
 
 def _similarity(rows: Rows, x: str, y: str, later: float) -> float:
     """By definition, when everything weighs `later` of what it did."""
-    mass, partners = rows.get(x, (0.0, {}))
-    other = rows[y][0] if y in rows else 0.0
-    return later * partners.get(y, 0.0) / ((later * mass + 1) ** OWN * (later * other + 1) ** THEIRS)
+    mass, partners = rows.get(x, (1.0, {}))
+    theirs = (later * rows[y][0]) ** THEIRS if y in rows else 1.0
+    return later * partners.get(y, 0.0) / ((later * mass) ** OWN * theirs)
 
 
 @given(rows, st.dictionaries(names, amounts), st.integers(0, 200))
@@ -44,6 +44,7 @@ def test_scores_and_pulls(rows: Rows, recent: dict[str, float], days: int) -> No
     assert len(neighbourhood) == len(rows)
     expected = {y: sum(w * _similarity(rows, x, y, later) for x, w in recent.items()) for y in NAMES}
     places, scores = neighbourhood.scores(recent, now)
+    assert list(places) == sorted(set(places))
     found = {neighbourhood.items[place]: score for place, score in zip(places, scores, strict=True)}
     assert found == pytest.approx({y: score for y, score in expected.items() if score})
     top = neighbourhood.top(recent, now, 3)
@@ -60,8 +61,19 @@ def test_equal_scores_are_ranked_by_item() -> None:
 
 def test_a_pair_of_centuries_ahead_is_no_obstacle() -> None:
     neighbourhood = _filled({"item-0": (1.0, {"item-1": 1.0})})
-    assert neighbourhood.top({"item-0": 1.0}, 0, 3) == ["item-1"]
-    assert neighbourhood.top({"item-0": 1.0}, T0 + 10**15, 3) == [], "by then it weighs nothing"
+    for now in (0, T0, T0 + 10**15):
+        assert neighbourhood.top({"item-0": 1.0}, now, 3) == ["item-1"]
+        assert neighbourhood.pull(["item-1"], ["item-0"], now) > 0
+
+
+def test_an_item_that_nothing_was_done_with_has_no_neighbours() -> None:
+    """Its pairs were counted, its own events were not: they are of before there were rows."""
+    neighbourhood = Neighbourhood()
+    neighbourhood.update("item-0", decay.EMPTY, {"item-1": _log(1.0)}.copy)
+    assert neighbourhood.top({"item-0": 1.0}, T0, 3) == []
+    assert not neighbourhood.pull(["item-1"], ["item-0"], T0).any()
+    neighbourhood.update("item-0", _log(1.0), {"item-1": _log(1.0)}.copy)
+    assert neighbourhood.top({"item-0": 1.0}, T0, 3) == ["item-1"]
 
 
 def test_recent_items_count_by_weight_and_by_moment() -> None:
