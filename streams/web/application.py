@@ -5,6 +5,7 @@ gate (key, scope, rate) ─► place (capacity, deadline) ─► parsing ─► 
 """
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -14,14 +15,16 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from streams.health import Health
-from streams.web import openapi, parsing, probes
+from streams.web import openapi, page, parsing, probes
 from streams.web.admission import Admission
 from streams.web.endpoints import Service
 from streams.web.gate import Gate
 from streams.web.keys import Scope
+from streams.web.live import Live
 from streams.web.metrics import HttpMetrics
 from streams.web.problems import Kind, Problem, retry_after
 from streams.web.routes import ROUTES, Body, Route
+from streams.web.stream import stream
 
 UNMATCHED = "unmatched"
 """In place of a route template."""
@@ -42,6 +45,7 @@ class Front:
     health: Health
     registry: CollectorRegistry
     metrics: HttpMetrics
+    live: Live
     max_body_bytes: int
 
 
@@ -54,6 +58,8 @@ def build(service: Service, front: Front) -> web.Application:
     app.router.add_route("GET", "/livez", probes.livez)
     app.router.add_route("GET", "/readyz", probes.readyz)
     app.router.add_route("GET", "/metrics", _guarded(probes.metrics, front, Scope.METRICS))
+    app.router.add_route("GET", "/v1/stream", _guarded(lambda request: stream(request, front.live), front, Scope.ADMIN))
+    app.add_routes(page.routes())
     document = _encode(openapi.document())
 
     async def described(_: web.Request) -> web.Response:
@@ -61,6 +67,7 @@ def build(service: Service, front: Front) -> web.Application:
 
     app.router.add_route("GET", "/openapi.json", described)
     app.on_response_prepare.append(_headers)
+    app.on_shutdown.append(_closing(front.live))
     return app
 
 
@@ -138,6 +145,13 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         template = UNMATCHED if route is None else route.canonical
         _log.error("a request failed by a defect", route=template, error=type(error).__name__, where=where)
         return Problem(Kind.DEFECT, "the error is in the log of the server").response()
+
+
+def _closing(live: Live) -> Callable[[web.Application], Awaitable[None]]:
+    async def close(_: web.Application) -> None:
+        live.close()
+
+    return close
 
 
 async def _headers(_: web.Request, response: web.StreamResponse) -> None:

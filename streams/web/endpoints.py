@@ -4,15 +4,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Protocol
 
 import msgspec
 
 from index.base import Vectors
+from streams import erasure
 from streams.core.rules import Rule, RuleError, parse_boost, parse_filter
 from streams.edge import Limits
 from streams.engine.effects import Output
 from streams.engine.publisher import PublishError, TooLargeError
+from streams.erasure import Publishes, Receipt
 from streams.jsonl import Kind as LineKind
 from streams.jsonl import Line, Outgoing, Splitter, parse
 from streams.records import RecommendedItem
@@ -30,16 +31,11 @@ from streams.web.wire import (
     RecommendationsAsked,
     SearchAsked,
     TrendingAsked,
+    UserAsked,
 )
 
 MOST_ERRORS = 1_000
 """Refused lines that are told."""
-
-
-class Publishes(Protocol):
-    """`streams.engine.publisher.Publisher`."""
-
-    async def publish(self, records: list[Output]) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +116,16 @@ async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
     if accepted:
         await _published(service, accepted)
     return Ingested(len(accepted), refused, errors)
+
+
+async def erase(service: Service, asked: UserAsked) -> Receipt:
+    """Ask for a shopper to be forgotten; the request is on the log when this returns."""
+    try:
+        return await erasure.erase(service.publisher, service.topics, service.limits.ledger, asked.id)
+    except PublishError:
+        raise retry_after(
+            Kind.NOT_WRITTEN, "the request may not be on the log: ask again, which does no harm", 5
+        ) from None
 
 
 async def _published(service: Service, records: list[Output]) -> None:

@@ -11,6 +11,7 @@ from streams.records import CatalogueItem, Event
 from streams.web.parsing import JSON
 from streams.web.problems import CONTENT_TYPE, Kind, ProblemDetails
 from streams.web.routes import ALWAYS, NDJSON, ROUTES, WITH_BODY, Body, Route
+from streams.web.stream import StreamAsked
 from streams.web.wire import Live, Ready
 
 Json = dict[str, Any]
@@ -114,10 +115,25 @@ def _probes() -> dict[str, Json]:
     return {
         "/livez": {"get": _probe("live", "Is the process alive?", {"200": _answer(Live)})},
         "/readyz": {"get": _probe("ready", "Can it do its work?", {"200": ready, "503": ready})},
+        "/v1/stream": {"get": _stream()},
         "/metrics": {
             "get": _probe("metrics", "Numbers for Prometheus.", {"200": text} | _problems(ALWAYS[1:4]))
             | {"security": [{"key": ["metrics"]}]}
         },
+    }
+
+
+def _stream() -> Json:
+    events = {
+        "description": "Server-sent events; `data` is JSON with `kind`: event, recommendation, pulse",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    return {
+        "operationId": "stream",
+        "summary": "What passes by: a sample, and all of a shopper who is followed.",
+        "security": [{"key": ["admin"]}],
+        "parameters": _parameters(StreamAsked, "/v1/stream"),
+        "responses": {"200": events} | _problems({*ALWAYS[:4], Kind.BUSY}),
     }
 
 

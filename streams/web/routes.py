@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from streams.erasure import Receipt
 from streams.jsonl import Kind as LineKind
 from streams.web import endpoints as does
 from streams.web.endpoints import Service
@@ -25,6 +26,7 @@ from streams.web.wire import (
     RecommendationsAsked,
     SearchAsked,
     TrendingAsked,
+    UserAsked,
 )
 
 NDJSON = ("application/x-ndjson", "application/jsonl")
@@ -92,6 +94,11 @@ ROUTES = (
         "POST", "/v1/items", "sendItems",
         'Write catalogue items, a JSON object a line; `{"id": "…", "deleted": true}` deletes one.',
         Scope.INGEST, _ingest(LineKind.CATALOGUE), Ingested, body=Body.LINES, problems=(Kind.NOT_WRITTEN,),
+    ),
+    Route(
+        "DELETE", "/v1/users/{id}", "eraseUser",
+        "Forget a shopper, for good. The receipt says what becomes of what there is of them.",
+        Scope.ADMIN, does.erase, Receipt, UserAsked, status=202, problems=(Kind.NOT_WRITTEN,),
     ),
 )  # fmt: skip
 

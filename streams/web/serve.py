@@ -42,8 +42,10 @@ from streams.web.endpoints import Service
 from streams.web.gate import Gate
 from streams.web.gather import Gatherer
 from streams.web.keys import Keyring
+from streams.web.live import Live
 from streams.web.metrics import HttpMetrics
 from streams.web.probes import registry_of
+from streams.web.watch import Watch
 
 SAVE_S = 300.0
 """How often the index is saved while it changes."""
@@ -104,8 +106,10 @@ async def _serve(
         recommending = Gatherer(serving.recommend)
         searching = Gatherer(search.vectors) if search else None
         service = Service(serving, recommending, search, searching, publisher, contract, limits_of(settings))
-        front = front_of(told.api, keyring)
-        tasks = [guard_loop(), recommending.run(), _measured(front, state)]
+        watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
+        live = Live(contract, state.replica, watch.look)
+        front = front_of(told.api, keyring, live)
+        tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [searching.run()] if searching else []
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(task) for task in tasks]
@@ -186,14 +190,15 @@ def secured(api: ApiSettings) -> tuple[Keyring | None, ssl.SSLContext | None]:
     return keyring, tls
 
 
-def front_of(api: ApiSettings, keyring: Keyring | None) -> Front:
+def front_of(api: ApiSettings, keyring: Keyring | None, live: Live) -> Front:
     """What stands before the endpoints; not ready yet."""
     health = Health(starting="reading the topics")
     registry = registry_of(health)
     admission = Admission(api.concurrency, api.queue, api.deadline_ms / 1000)
     metrics = HttpMetrics(registry)
     metrics.waiting.set_function(lambda: admission.waiting)
-    return Front(Gate(keyring, Buckets(api.rate, api.burst)), admission, health, registry, metrics, api.max_body_bytes)
+    gate = Gate(keyring, Buckets(api.rate, api.burst))
+    return Front(gate, admission, health, registry, metrics, live, api.max_body_bytes)
 
 
 async def _measured(front: Front, state: _State) -> None:

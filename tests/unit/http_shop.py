@@ -20,6 +20,7 @@ from streams.web import application
 from streams.web.endpoints import Service
 from streams.web.gather import Gatherer
 from streams.web.keys import Keyring
+from streams.web.live import Live, RoleState
 from streams.web.serve import LINE_BYTES, front_of
 from tests.unit.records import LIMITS, event, item
 from tests.unit.shop import TOPICS, Shop
@@ -31,7 +32,7 @@ class TitleEncoder:
     """Encodes items by their titles, as `streams.items.ItemEncoder` does for those that have nothing else."""
 
     def __init__(self, encoder: HashingEncoder) -> None:
-        self.id = encoder.id
+        self.id: str = encoder.id
         self._encoder = encoder
 
     async def encode(self, items: Sequence[CatalogueItem]) -> Vectors:
@@ -45,10 +46,11 @@ class Log:
         self.written: list[Output] = []
         self.failure: Exception | None = None
 
-    async def publish(self, records: list[Output]) -> None:
+    async def publish(self, records: Sequence[Output], /) -> dict[tuple[str, int], int]:
         if self.failure:
             raise self.failure
         self.written += records
+        return {(record.topic, record.partition or 0): len(self.written) - 1 for record in records}
 
 
 class Company(Gatherer[Question, Answer]):
@@ -64,6 +66,10 @@ class Company(Gatherer[Question, Answer]):
         if not self._missing:
             self.arrived.set()
         return await super().ask(question)
+
+
+async def looked() -> tuple[list[RoleState], int | None]:
+    return [RoleState("profiles", "stable", 3, 7)], 0
 
 
 class HttpShop:
@@ -83,6 +89,7 @@ class HttpShop:
         store = MemoryPartition()
         store.write(self.shop.tables["profiles"].items(), 0)
         self.log = Log()
+        self.encoder = TitleEncoder(self.shop.encoder)
         self.calls: list[int] = []
         """Questions of each batch."""
         self.company: Company | None = None
@@ -98,9 +105,10 @@ class HttpShop:
     @asynccontextmanager
     async def client(self, keyring: Keyring | None = None, *, search: bool = True, **api: Any) -> AsyncIterator[Client]:
         """A client of the service, which is ready. `api` are settings."""
-        front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), keyring)
+        self.live = Live(TOPICS, self.shop.replica, looked)
+        front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), keyring, self.live)
         front.health.starting = None
-        searcher = TextSearch(TitleEncoder(self.shop.encoder)) if search else None
+        searcher = TextSearch(self.encoder) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None
         recommending = self.company or Gatherer(self.recommend)
         service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, LIMITS)

@@ -9,7 +9,6 @@ import pytest
 from aiohttp import ClientResponse
 
 from streams.engine.publisher import PublishError
-from streams.jsonl import Kind as LineKind
 from tests.unit.http_shop import Company, HttpShop
 from tests.unit.records import event
 
@@ -171,6 +170,21 @@ async def test_what_kafka_does_not_take_is_said(shop: HttpShop) -> None:
         assert "send all again" in detail
 
 
+async def test_a_shopper_is_forgotten_on_request(shop: HttpShop) -> None:
+    async with shop.client() as http:
+        async with http.delete("/v1/users/anna") as response:
+            assert response.status == 202
+            receipt = await response.json()
+        assert "anna" not in json.dumps(receipt)
+        assert receipt["requested"] == {"shop.events.v1/0": 0}
+        assert {fate["place"] for fate in receipt["fates"]} >= {"shop.profiles.v1", "shop.recommendations.v1"}
+        (request,) = shop.log.written
+        assert (request.topic, request.key, request.value) == ("shop.events.v1", b"anna", None)
+        shop.log.failure = PublishError("no broker")
+        async with http.delete("/v1/users/anna") as response:
+            assert "ask again" in await problem(response, 503, "not-written")
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -264,8 +278,3 @@ async def test_metrics_know_templates_not_shoppers(shop: HttpShop) -> None:
     assert 'route="unmatched",status="404"} 1.0' in text
     assert f"upwell_http_request_seconds_count{{{template}}} 2.0" in text
     assert "anna" not in text
-
-
-def test_lines_are_one_of_the_two_kinds() -> None:
-    assert {kind.value for kind in LineKind} == {"events", "catalogue"}
-    assert json.loads(event(1).value or b"")["user"] == "anna"

@@ -41,7 +41,7 @@ def lines_serializer(_: object, value: Any) -> bytes:
     return "\n".join(map(json.dumps, value)).encode() if isinstance(value, list) else json.dumps(value).encode()
 
 
-SCHEMA = schemathesis.openapi.from_dict(with_lines(DOCUMENT))
+SCHEMA = schemathesis.openapi.from_dict(with_lines(DOCUMENT)).exclude(path="/v1/stream")  # it would not end
 
 
 def test_the_document_is_sound() -> None:

@@ -1,0 +1,48 @@
+// Lists of items, each with its reasons.
+
+import { element } from "./dom.js";
+
+const CHANNELS = {
+  content: "like what the shopper had",
+  popular: "popular now",
+  buy_again: "bought again",
+  neighbours: "had together",
+  fresh: "new here",
+};
+
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+function why(reasons) {
+  const lines = reasons.map((reason) => {
+    const channel = CHANNELS[reason.channel] ?? reason.channel;
+    const line = element("li", { class: "share", text: `${percent(reason.share)} ${channel}: ${reason.text}` });
+    line.style.setProperty("--share", percent(reason.share));
+    return line;
+  });
+  return element("details", {}, element("summary", { text: "Why" }), element("ul", {}, ...lines));
+}
+
+function moved(change) {
+  if (change === undefined || change === 0) return null;
+  if (change === "new") return element("span", { class: "move-new", text: "new" });
+  const [kind, word] = change > 0 ? ["up", "▲ up"] : ["down", "▼ down"];
+  return element("span", { class: `move-${kind}`, text: `${word} ${Math.abs(change)}` });
+}
+
+// `found` is { item, title, rank?, score?, reasons?, change? }; `open` is called with the item's id.
+export function line(found, open) {
+  const facts = [found.brand, found.category, found.price].filter((fact) => fact !== undefined && fact !== null);
+  return element(
+    "li",
+    { class: found.change ? "fresh" : undefined },
+    element(
+      "div",
+      { class: "head" },
+      found.rank ? element("span", { class: "rank", text: found.rank }) : null,
+      element("button", { class: "link", type: "button", text: found.title, onclick: () => open(found.item) }),
+      moved(found.change),
+      facts.length ? element("span", { class: "quiet", text: facts.join(" · ") }) : null,
+    ),
+    found.reasons?.length ? why(found.reasons) : null,
+  );
+}
