@@ -163,8 +163,8 @@ class Reader:
         got, wanted = _sha256(self._path / name, place * _PIECE), self._files[name]["sha256"][place]
         if got != wanted:
             raise DamagedError(
-                f"{name} is damaged in its {place + 1}. piece of {_PIECE >> 20} MiB: SHA-256 starts {got[:8]}, "
-                f"wanted {wanted[:8]}"
+                f"{name} is damaged in piece {place + 1} of {len(self._files[name]['sha256'])}: its SHA-256 starts "
+                f"{got[:8]}, wanted {wanted[:8]}"
             )
 
 

@@ -1,37 +1,32 @@
 """The best of the allowed rows, exactly where they are few, else by asking for more than is wanted."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from index.attributes import Mask
 from index.base import Vectors
-from index.rows import Rows, Slots
-from index.scan import Cosines, first_passing, scan
+from index.rows import Slots
+from index.scan import Cosines, Scan, Scanner, first_passing
 
 _MARGIN = 1.2
 _EXTRA = 16
 # In the time that a graph takes to find one more candidate, so many rows can be looked at, for one query or in a batch.
 _ALONE, _IN_BATCH, _TOGETHER = 25, 75, 8
 
-Nearest = Callable[[Vectors, int], tuple[Slots, Cosines]]
-"""Slots and cosines of the k nearest rows of each query, whether allowed or not."""
-
 
 class Allowed:
-    """The rows that a filter lets through, with their vectors once they were needed."""
+    """The rows that a filter lets through, gathered for a scan once one is needed."""
 
-    def __init__(self, rows: Rows, mask: Mask) -> None:
-        """The rows of `rows` that `mask` marks; valid until the next write."""
-        self._rows = rows
+    def __init__(self, scanner: Scanner, mask: Mask) -> None:
+        """The rows of `scanner` that `mask` marks; valid until the next write."""
+        self._scanner = scanner
         self._mask = mask
         self._slots = np.flatnonzero(mask)
-        self._vectors: Vectors | None = None
+        self._gathered: Scan | None = None
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def search(self, unit: Vectors, k: int, nearest: Nearest) -> tuple[Slots, Cosines]:
+    def search(self, unit: Vectors, k: int, nearest: Scan) -> tuple[Slots, Cosines]:
         """The `k` best allowed rows of each query.
 
         Args:
@@ -39,7 +34,7 @@ class Allowed:
             k: 1 ≤ k ≤ number of allowed rows.
             nearest: searches all rows.
         """
-        fetched = int(_MARGIN * k * len(self._rows) / len(self._slots)) + _EXTRA
+        fetched = int(_MARGIN * k * len(self._mask) / len(self._slots)) + _EXTRA
         if len(self._slots) < fetched * (_ALONE if len(unit) < _TOGETHER else _IN_BATCH):
             return self._scan(unit, k)
         slots, cosines = nearest(unit, fetched)
@@ -50,7 +45,6 @@ class Allowed:
         return slots, cosines
 
     def _scan(self, unit: Vectors, k: int) -> tuple[Slots, Cosines]:
-        if self._vectors is None:
-            self._vectors = self._rows.gather(self._slots)
-        positions, cosines = scan(self._vectors, unit, k)
-        return self._slots[positions], cosines
+        if self._gathered is None:
+            self._gathered = self._scanner.among(self._slots)
+        return self._gathered(unit, k)

@@ -266,7 +266,7 @@ class HnswIndex:
         if allowed is None:
             if len(self._allowed) == _FILTERS_KEPT:
                 self._allowed.clear()
-            allowed = Allowed(self._rows, self._attributes.mask(where, len(self._rows)))
+            allowed = Allowed(self._scanner, self._attributes.mask(where, len(self._rows)))
             self._allowed[where] = allowed
         return allowed
 

@@ -6,18 +6,24 @@ The shadow only proposes candidates; their cosines come from the rows themselves
 
 import importlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from index.base import Vectors
 from index.rows import Removal, Rows, Slots
-from index.scan import Cosines, FloatScanner, Positions, Scanner, Scores, query_parts, rescore, select
+from index.scan import Cosines, FloatScanner, Positions, Scan, Scanner, Scores, query_parts, rescore, select
+
+Codes = npt.NDArray[np.int8]
+"""int8 (capacity, dim)."""
 
 _HEADROOM = 1.25
 _OVERFETCH = 2
 _SIGMAS = 6.0
 _QUANTIZE_AT_ONCE = 4096
+_FEW = 2000  # rows, below which a float32 scan takes no longer
 
 
 def numkong() -> Any | None:
@@ -29,7 +35,7 @@ def numkong() -> Any | None:
 
 
 class Int8Scanner:
-    """int8 copies of the rows, kept in step by `written` and `followed`.
+    """int8 copies of the rows, made when the first scan wants them and kept in step from then on.
 
     All rows share one scale, so that whole numbers compare as cosines do; a query has its own, since a factor does not
     change its order. A row with a larger entry than any before has all rows quantized anew, with headroom.
@@ -44,52 +50,76 @@ class Int8Scanner:
         """
         self._rows = rows
         self._kernel = kernel
-        self._codes = np.empty((0, rows.dim), dtype=np.int8)
+        self._codes: Codes | None = None
         self._limit = 0.0
-        self.written(np.arange(len(rows), dtype=np.int64))
 
     @property
     def nbytes(self) -> int:
         """Bytes the codes take, spare capacity included."""
-        return self._codes.nbytes
+        return 0 if self._codes is None else self._codes.nbytes
 
     def written(self, slots: Slots) -> None:
         """The rows at `slots` have new vectors."""
-        if len(self._codes) < len(self._rows):
-            longer = np.zeros((max(256, 2 * len(self._codes), len(self._rows)), self._rows.dim), dtype=np.int8)
-            longer[: len(self._codes)] = self._codes
-            self._codes = longer
+        if self._codes is not None:
+            self._codes = self._quantized(self._codes, slots)
+
+    def followed(self, removal: Removal) -> None:
+        """The rows moved as `removal` says."""
+        if self._codes is not None:
+            self._codes[removal.hole] = self._codes[removal.source]
+
+    def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
+        """See `Scanner.scan`: up to 2 k rows are proposed by their codes, k of them chosen by their vectors."""
+        return self._best(self._ready()[: len(self._rows)], None, queries, k)
+
+    def among(self, slots: Slots) -> Scan:
+        """See `Scanner.among`."""
+        if len(slots) < _FEW:
+            return FloatScanner(self._rows).among(slots)
+        return partial(self._best, self._ready()[slots], slots)
+
+    def _ready(self) -> Codes:
+        if self._codes is None:
+            nothing = np.empty((0, self._rows.dim), dtype=np.int8)
+            self._codes = self._quantized(nothing, np.arange(len(self._rows), dtype=np.int64))
+        return self._codes
+
+    def _quantized(self, codes: Codes, slots: Slots) -> Codes:
+        """The codes, or a longer copy of them, with those of `slots` made anew."""
+        if len(codes) < len(self._rows):
+            longer = np.zeros((max(256, 2 * len(codes), len(self._rows)), self._rows.dim), dtype=np.int8)
+            longer[: len(codes)] = codes
+            codes = longer
         largest = max((float(np.abs(vectors).max()) for _, vectors in self._parts(slots)), default=0.0)
         if largest > self._limit:
             self._limit = _HEADROOM * largest
             slots = np.arange(len(self._rows), dtype=np.int64)
         for part, vectors in self._parts(slots):
-            self._codes[part] = np.rint(vectors * np.float32(127.0 / self._limit))
+            codes[part] = np.rint(vectors * np.float32(127.0 / self._limit))
+        return codes
 
-    def followed(self, removal: Removal) -> None:
-        """The rows moved as `removal` says."""
-        self._codes[removal.hole] = self._codes[removal.source]
-
-    def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
-        """See `Scanner.scan`: up to 2 k rows are proposed by their codes, k of them chosen by their vectors."""
-        n = len(self._rows)
+    def _best(self, codes: Codes, slots: Slots | None, queries: Vectors, k: int) -> tuple[Slots, Cosines]:
+        """The `k` best of the rows that have these codes: all of them, in order, or those at `slots`."""
+        n = len(codes)
         wanted = min(n, _OVERFETCH * k + 16)
-        positions = np.empty((len(queries), k), dtype=np.int64)
+        found = np.empty((len(queries), k), dtype=np.int64)
         cosines = np.empty((len(queries), k), dtype=np.float32)
         for part in query_parts(n, len(queries)):
             largest = np.abs(queries[part]).max(axis=1, keepdims=True)
             packed = self._kernel.dots_pack(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
 
             def score(start: int, stop: int, out: Scores, packed: Any = packed) -> None:
-                out[:] = np.asarray(self._kernel.dots_packed(self._codes[start:stop], packed))
+                out[:] = np.asarray(self._kernel.dots_packed(codes[start:stop], packed))
 
             candidates, scores = select(score, n, len(largest), wanted, np.int32)
+            if slots is not None:
+                candidates = slots[candidates]
             # Rounding errs by a 12th of a squared step in each square; a row this far below the k-th is not among k.
             steps = np.hypot(self._limit, largest) / 127.0
             margin = _SIGMAS * steps / np.sqrt(12.0) / (self._limit * largest / 127.0**2)
             candidates[scores < scores[:, k - 1, None] - margin] = -1
-            positions[part], cosines[part] = rescore(self._rows.vectors, queries[part], candidates, k)
-        return positions, cosines
+            found[part], cosines[part] = rescore(self._rows.vectors, queries[part], candidates, k)
+        return found, cosines
 
     def _parts(self, slots: Slots) -> Iterator[tuple[Slots, Vectors]]:
         for start in range(0, len(slots), _QUANTIZE_AT_ONCE):

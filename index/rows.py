@@ -44,6 +44,7 @@ class Rows:
         self._ids = np.empty(0, dtype=object)
         # One row more than there are slots: row −1 stays zero and answers for unknown ids.
         self._vectors: npt.NDArray[np.floating] = np.zeros((1, dim), dtype=dtype)
+        self._mapped = False
 
     @classmethod
     def restored(cls, ids: Sequence[str], vectors: npt.NDArray[np.floating]) -> "Rows":
@@ -60,6 +61,7 @@ class Rows:
         rows._ids[: len(ids)] = ids
         rows._vectors = np.asarray(vectors)
         rows._vectors[-1] = 0
+        rows._mapped = isinstance(vectors, np.memmap)
         return rows
 
     def __len__(self) -> int:
@@ -87,6 +89,11 @@ class Rows:
     def nbytes(self) -> int:
         """Bytes the vectors take, spare capacity included."""
         return self._vectors.nbytes
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the vectors are a file's, in the page cache, apart from the pages that were written to."""
+        return self._mapped
 
     def slots_of(self, ids: Iterable[str]) -> Slots:
         """The slot of each id, −1 for one that is not live."""
@@ -132,4 +139,4 @@ class Rows:
         vectors[:held] = self._vectors[:held]
         ids = np.empty(capacity, dtype=object)
         ids[:held] = self._ids
-        self._vectors, self._ids = vectors, ids
+        self._vectors, self._ids, self._mapped = vectors, ids, False

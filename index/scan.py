@@ -1,5 +1,6 @@
 """Exact top-k by brute force: blocks of scores, then a threshold that leaves little to sort."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +53,10 @@ def scan(rows: npt.NDArray[np.floating], queries: Vectors, k: int) -> tuple[Posi
     return positions, cosines
 
 
+Scan = Callable[[Vectors, int], tuple[Slots, Cosines]]
+"""Slots and cosines of the k best rows of each query, best first."""
+
+
 class Scanner(Protocol):
     """Finds the best of some rows by looking at all of them; is told whenever they change."""
 
@@ -65,6 +70,10 @@ class Scanner(Protocol):
 
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
         """The `k` best rows of each query, best first, with their cosines; 1 ≤ k ≤ number of rows."""
+        ...
+
+    def among(self, slots: Slots) -> Scan:
+        """A scan of the rows at `slots` alone, none twice; valid until the next write."""
         ...
 
 
@@ -84,6 +93,16 @@ class FloatScanner:
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
         """See `Scanner.scan`."""
         return scan(self._rows.vectors, queries, k)
+
+    def among(self, slots: Slots) -> Scan:
+        """See `Scanner.among`."""
+        vectors = self._rows.gather(slots)
+
+        def scan_them(queries: Vectors, k: int) -> tuple[Slots, Cosines]:
+            positions, cosines = scan(vectors, queries, k)
+            return slots[positions], cosines
+
+        return scan_them
 
 
 def query_parts(rows: int, queries: int) -> list[slice]:

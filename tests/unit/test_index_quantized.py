@@ -86,6 +86,31 @@ def test_a_row_with_a_larger_entry_than_any_before_rescales_all(kernel: Any) -> 
     assert agree(rows, quick, unit(30, seed=1), 20) >= 0.99
 
 
+@pytest.mark.parametrize("allowed", [3, 300, 2500])
+def test_it_scans_some_of_the_rows(kernel: Any, allowed: int) -> None:
+    rows = Rows(DIM)
+    rows.put(names(4000), unit(4000))
+    slots = np.sort(np.random.default_rng(2).choice(4000, allowed, replace=False))
+    k = min(20, allowed)
+    queries = unit(30, seed=1)
+    truth, exact = FloatScanner(rows).among(slots)(queries, k)
+    found, cosines = Int8Scanner(rows, kernel).among(slots)(queries, k)
+    np.testing.assert_allclose(exact, -np.sort(-(queries @ rows.vectors[slots].T), axis=1)[:, :k], atol=1e-5)
+    assert np.mean([len(set(a) & set(b)) / k for a, b in zip(found.tolist(), truth.tolist(), strict=True)]) >= 0.999
+    assert set(found.ravel()) <= set(slots.tolist())
+    np.testing.assert_allclose(cosines, np.einsum("bkd,bd->bk", rows.vectors[found], queries), atol=1e-5)
+
+
+def test_codes_are_made_when_they_are_first_wanted(kernel: Any) -> None:
+    rows = Rows(DIM)
+    quick = Int8Scanner(rows, kernel)
+    quick.written(rows.put(names(100), unit(100)))
+    quick.followed(rows.remove(names(10)))
+    assert quick.nbytes == 0
+    assert agree(rows, quick, unit(10, seed=1), 15) >= 0.999
+    assert quick.nbytes >= 90 * DIM
+
+
 def test_the_scanner_is_the_one_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("index.quantized.numkong", lambda: None)
     assert isinstance(scanner(Rows(DIM)), FloatScanner)

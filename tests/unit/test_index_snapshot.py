@@ -11,7 +11,7 @@ import pytest
 
 from index.attributes import Filter
 from index.crossover import NEVER
-from index.durable import published
+from index.durable import DamagedError, Reader, Writer, published
 from index.exact import ExactIndex
 from index.hnsw import HnswIndex
 from index.projection import Projection
@@ -89,6 +89,41 @@ def test_a_loaded_index_goes_on_living(index: Index, tmp_path: Path) -> None:
     found, _ = again.search(POOL[:5], 1000)
     assert all(len(set(row)) == len(again) >= 300 + 50 + 1 for row in found)
     assert not {f"i{i}" for i in range(250)} & set(found[0])
+
+
+def test_what_a_loaded_index_changes_stays_out_of_the_snapshot(index: Index, tmp_path: Path) -> None:
+    save(filled(index), tmp_path, META)
+    before = answers(index)
+    changed = load(tmp_path, NEVER)
+    assert changed is not None
+    assert changed[0].rows.mapped
+    changed[0].upsert(["i50", "new"], POOL[:2])  # a row that is mapped, and a spare one
+    assert changed[0].rows.mapped
+    changed[0].upsert([f"more{i}" for i in range(400)], POOL)
+    assert not changed[0].rows.mapped
+    changed[0].delete([f"i{i}" for i in range(100)])
+    again = load(tmp_path, NEVER if has_graph(index) else None)
+    assert again is not None
+    assert answers(again[0])[0] == before[0]
+    np.testing.assert_array_equal(answers(again[0])[1], before[1])
+
+
+def test_files_of_several_pieces_are_whole_or_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.bytes(int(size)) for size in rng.integers(1, 3 << 20, 8)]
+    with Writer(tmp_path) as writer:
+        writer.write("large", parts)
+        path = writer.publish({})
+    reader = Reader(path)
+    reader.verify()
+    assert reader.read("large") == b"".join(parts)
+    with (path / "large").open("r+b") as file:
+        file.seek(5 << 20)
+        byte = file.read(1)[0]
+        file.seek(5 << 20)
+        file.write(bytes([byte ^ 16]))
+    with pytest.raises(DamagedError, match="large is damaged in piece 2 of"):
+        reader.verify()
 
 
 def test_an_empty_index_can_be_saved(index: Index, tmp_path: Path) -> None:
