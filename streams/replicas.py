@@ -18,6 +18,7 @@ import numpy as np
 
 from index.base import VectorIndex, Vectors
 from streams import codecs
+from streams.core.categories import Categories
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.trending import Board
 from streams.edge import Limits, accept_item
@@ -81,6 +82,7 @@ class Replica:
         """An empty replica. `make_index` is called with the dimension of the first vector that arrives."""
         self.facts: dict[str, Facts] = {}
         self.board = Board(topics.trending.partitions)
+        self.categories = Categories(self.board)
         self.boards: dict[str, Board] = {}
         """Popularity within segments of shoppers."""
         self._trending_partitions = topics.trending.partitions
@@ -189,7 +191,9 @@ class Replica:
             key, item = accepted
             if item is None:
                 self.facts.pop(key, None)
+                self.categories.put(key, ())
             else:
+                self.categories.put(key, item.category)
                 self.facts[key] = facts_of(item)
 
     async def _apply_models(self, records: Iterable[Record]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.core import decay
 from streams.core.events import Arrival
@@ -52,6 +53,13 @@ class Board:
 
     def update(self, item: str, partition: int, log_mass: float) -> None:
         """Set an item's sum within one partition."""
+        place = self.place(item)
+        self._masses[place, partition] = log_mass
+        self._totals[place] = np.logaddexp.reduce(self._masses[place])
+        self._stale = True
+
+    def place(self, item: str) -> int:
+        """The place of an item, by which `among` knows it; it gets one when it is first spoken of."""
         place = self._places.get(item)
         if place is None:
             place = self._places[item] = len(self._items)
@@ -59,9 +67,7 @@ class Board:
             if place == len(self._totals):
                 self._masses = np.vstack((self._masses, np.full_like(self._masses, decay.EMPTY)))
                 self._totals = np.concatenate((self._totals, np.full_like(self._totals, decay.EMPTY)))
-        self._masses[place, partition] = log_mass
-        self._totals[place] = np.logaddexp.reduce(self._masses[place])
-        self._stale = True
+        return place
 
     def total(self, item: str) -> float:
         """Log mass of an item over all partitions; `decay.EMPTY` for one never seen."""
@@ -71,16 +77,20 @@ class Board:
     def top(self, count: int) -> list[str]:
         """The most popular items, best first; items without mass are left out."""
         if self._stale or count > len(self._ranking):
-            self._ranking = self._rank(count)
+            self._ranking = [item for item, _ in self.among(np.arange(len(self._items)), count)]
             self._stale = False
         return self._ranking[:count]
 
-    def _rank(self, count: int) -> list[str]:
+    def among(self, places: npt.NDArray[np.int64], count: int) -> list[tuple[str, float]]:
+        """The most popular of the items at some places with their log masses, best first; those without are left out.
+
+        places: int64 (n,), no place twice.
+        """
         # Rounded, so that sums which differ by the order of adding alone stay equal and are ranked by id.
-        totals = np.round(self._totals[: len(self._items)], 9)
+        totals = np.round(self._totals[places], 9)
         least = decay.EMPTY
         if count < len(totals):
             least = np.partition(totals, len(totals) - count)[len(totals) - count]
-        places = np.flatnonzero((totals >= least) & (totals > decay.EMPTY))
-        ranked = sorted((-totals[place], self._items[place]) for place in places)
-        return [item for _, item in ranked[:count]]
+        best = np.flatnonzero((totals >= least) & (totals > decay.EMPTY))
+        ranked = sorted((-float(totals[at]), self._items[places[at]]) for at in best)
+        return [(item, -negated) for negated, item in ranked[:count]]
