@@ -22,7 +22,7 @@ async def rows(bootstrap: str, topics: Topics) -> dict[str, changelogs.Rows]:
         return {str(topic.table): await changelogs.rows_of(consumer, topic) for topic in states}
 
 
-def added(found: dict[str, changelogs.Rows]) -> dict[tuple[int, bytes], tuple[object, ...]]:
+def added(found: dict[str, changelogs.Rows]) -> dict[tuple[int, bytes], tuple[dict[int, int], float, dict[str, float]]]:
     """What is in the neighbours' rows, but for the offsets of the pairs, and rounded: partitions come in any order."""
     neighbours = {place: codecs.decode_neighbours(row) for place, row in found["neighbours"].items()}
     return {
@@ -103,6 +103,7 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
         assert after["profiles"] == before["profiles"]
         assert after["trending"] == before["trending"]
         assert added(after) == added(before)
+        assert any(partners for _, _, partners in added(before).values())
         assert after["embeddings"].keys() == before["embeddings"].keys()
 
 
