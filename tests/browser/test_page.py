@@ -1,5 +1,6 @@
 """The live page in a real Chromium: what it shows, by keyboard, on a phone, for everybody, without the internet."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,6 +62,7 @@ async def window(
     path: str = "/",
 ) -> AsyncIterator[Window]:
     async with shop.client(keyring) as http, async_playwright() as playwright:
+        beating = asyncio.create_task(shop.live.beat())
         # Debian's Chromium where it is installed, else the one that `playwright install chromium` brought.
         browser = await playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
@@ -81,6 +83,8 @@ async def window(
             yield found
         finally:
             await browser.close()
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
 
 
 async def test_a_shopper_is_followed_and_what_changes_is_said(shop: HttpShop) -> None:
@@ -111,6 +115,7 @@ async def test_flow_and_health_are_shown_and_can_be_held(shop: HttpShop) -> None
         await expect(page.locator("#status")).to_have_text("Live")
         opened.passes(event(1, item="milk"), opened.recommended("bert", "tea"))
         await expect(page.locator("#passing li")).to_have_count(2)
+        await expect(page.get_by_role("row", name="profiles stable 3 7")).to_be_visible()
         await page.get_by_role("button", name="Pause").click()
         opened.passes(event(2, item="bread"))
         await expect(page.get_by_role("button", name="Go on")).to_have_attribute("aria-pressed", "true")
@@ -128,7 +133,7 @@ async def test_search_an_item_and_buy_it(shop: HttpShop) -> None:
         first = page.locator("#results li").first
         await expect(first).to_contain_text("The green tea")
         await first.get_by_role("button").click()
-        await expect(page.get_by_role("heading", name="Item green tea")).to_be_visible()
+        await expect(page.get_by_role("heading", name="The green tea")).to_be_visible()
         await expect(page.locator("#similar li").first).to_contain_text("tea")
         await page.get_by_role("button", name="Buy").click()
         await expect(page.locator("#done")).to_contain_text("anna: Buy")

@@ -17,7 +17,7 @@ from streams.admin import create_topics
 from streams.broker.probe import free_port
 from streams.records import Recommendation
 from streams.settings import KafkaSettings, Settings
-from streams.topics import topics
+from streams.topics import Topics, topics
 from tests.brokers import until
 from tests.integration.shopkeeper import Desk, desk, worker
 
@@ -157,6 +157,56 @@ async def test_http_answers_for_every_shopper_what_their_worker_says(
         assert {item["item"] for item in near["items"]} == set(ITEMS) - {"bowl"}
         async with http.post("/v1/search", json={"text": ITEMS["lamp"], "n": 1}) as response:
             assert (await response.json())["items"][0]["item"] == "lamp"
+
+
+async def messages(http: ClientSession, shopper: str) -> AsyncIterator[dict[str, Any]]:
+    """What the live stream tells."""
+    async with http.get("/v1/stream", params={"user": shopper}) as response:
+        assert response.status == 200
+        async for line in response.content:
+            if line.startswith(b"data: "):
+                yield msgspec.json.decode(line.removeprefix(b"data: "))
+
+
+async def test_a_shopper_is_watched_and_then_forgotten(settings: Settings, bootstrap: str, shop_topics: Topics) -> None:
+    async with worker(settings, bootstrap), served(settings, bootstrap) as http:
+        for kind, line in (
+            ("items", {"id": "bowl", "title": "Bowl"}),
+            ("events", purchase("anna", 1, "bowl")),
+        ):
+            async with http.post(f"/v1/{kind}", data=msgspec.json.encode(line), headers=LINES) as response:
+                assert (await response.json())["accepted"] == 1
+        await known(http, "anna", stage="profile")
+
+        seen: dict[str, dict[str, Any]] = {}
+        async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(messages(http, "anna")) as told:
+            number = 1
+            async for message in told:  # a pulse comes every few seconds, whether or not anything passes by
+                seen[message["kind"]] = message
+                if seen.keys() == {"event", "recommendation", "pulse"}:
+                    break
+                if message["kind"] == "pulse":
+                    number += 1
+                    body = msgspec.json.encode(purchase("anna", number, "bowl"))
+                    await (await http.post("/v1/events", data=body, headers=LINES)).read()
+        assert (seen["event"]["user"], seen["event"]["title"]) == ("anna", "Bowl")
+        assert seen["recommendation"]["user"] == "anna"
+        roles = {role["role"]: (role["state"], role["workers"]) for role in seen["pulse"]["roles"]}
+        assert roles["profiles"] == ("stable", 1)
+
+        async with http.delete("/v1/users/anna") as response:
+            assert response.status == 202
+            assert len((await response.json())["requested"]) == settings.partitions
+        await known(http, "anna", stage="popularity")
+
+
+async def known(http: ClientSession, shopper: str, *, stage: str) -> None:
+    """Wait until recommendations for a shopper are of a stage."""
+
+    async def so() -> bool:
+        return bool((await asked(http, f"/v1/users/{shopper}/recommendations"))["stage"] == stage)
+
+    await until(so, PATIENCE_S)
 
 
 async def test_a_restart_goes_on_with_its_copy(settings: Settings, bootstrap: str, kafka: KafkaSettings) -> None:

@@ -59,11 +59,12 @@ class Company(Gatherer[Question, Answer]):
     def __init__(self, shop: "HttpShop", count: int) -> None:
         super().__init__(shop.recommend)
         self.arrived = asyncio.Event()
-        self._missing = count
+        self.asked = 0
+        self._count = count
 
     async def ask(self, question: Question) -> Answer:
-        self._missing -= 1
-        if not self._missing:
+        self.asked += 1
+        if self.asked == self._count:
             self.arrived.set()
         return await super().ask(question)
 

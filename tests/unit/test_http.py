@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from streams.engine.publisher import PublishError
+from streams.web.probes import HEALTH
 from tests.unit.http_shop import Company, HttpShop
 from tests.unit.records import event
 
@@ -89,6 +90,35 @@ async def test_requests_that_come_together_are_recommended_together(shop: HttpSh
     assert users == [f"shopper-{number}" for number in range(64)]
     assert sum(shop.calls) == 64
     assert len(shop.calls) <= 2  # those that had come when the first batch began, and the others
+
+
+async def test_past_the_deadline_and_past_the_queue_it_says_so(shop: HttpShop) -> None:
+    shop.company = Company(shop, 1_000)  # who never come
+    path = "/v1/users/anna/recommendations"
+    async with shop.client(deadline_ms=50) as http, http.get(path) as response:
+        assert "not done within 0.05 s" in await problem(response, 504, "deadline")
+    shop.company = Company(shop, 1_000)
+    async with shop.client(concurrency=1, queue=0, deadline_ms=60_000) as http:
+        first = asyncio.create_task(http.get(path))
+        while not shop.company.asked:  # noqa: ASYNC110 - what is waited for is the code under test
+            await asyncio.sleep(0)
+        async with http.get(path) as response:
+            await problem(response, 503, "busy")
+            assert response.headers["Retry-After"] == "1"
+        shop.company.arrived.set()
+        assert (await first).status == 200
+
+
+async def test_until_the_topics_are_read_it_is_not_ready(shop: HttpShop) -> None:
+    async with shop.client() as http:
+        assert http.app is not None
+        http.app[HEALTH].starting = "reading the topics"
+        async with http.get("/v1/trending") as response:
+            await problem(response, 503, "not-ready")
+        async with http.get("/readyz") as response:
+            assert response.status == 503
+        async with http.get("/livez") as response:
+            assert response.status == 200
 
 
 async def test_similar_items_leave_out_the_item_and_what_cannot_be_bought(shop: HttpShop) -> None:

@@ -25,21 +25,22 @@ export class Catalogue {
     say("found", found.items.length ? "Popular now" : "");
   }
 
-  async open(id) {
+  async open(id, title) {
     try {
       const [similar, bought] = await Promise.all([
         get(`${item(id)}/similar`, { n: SHOWN }),
         get(`${item(id)}/also-bought`, { n: SHOWN }),
       ]);
-      this.show(id, similar.items, bought.items);
+      this.show(id, title, similar.items, bought.items);
     } catch (problem) {
       say("found", problem.message, true);
     }
   }
 
-  show(id, similar, bought) {
+  show(id, title, similar, bought) {
     byId("item").hidden = false;
-    byId("item-title").textContent = `Item ${id}`;
+    byId("item-title").textContent = title;
+    byId("item-id").textContent = id;
     const followed = this.shopper.id;
     say("done", followed ? "" : "Follow a shopper to let them do something with it.");
     const deeds = Object.entries(DEEDS).map(([type, words]) =>

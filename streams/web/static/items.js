@@ -10,7 +10,7 @@ const CHANNELS = {
   fresh: "new here",
 };
 
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)}%`;
 
 function why(reasons) {
   const lines = reasons.map((reason) => {
@@ -29,7 +29,7 @@ function moved(change) {
   return element("span", { class: `move-${kind}`, text: `${word} ${Math.abs(change)}` });
 }
 
-// `found` is { item, title, rank?, score?, reasons?, change? }; `open` is called with the item's id.
+// `found` is { item, title, rank?, score?, reasons?, change? }; `open` is called with the item's id and title.
 export function line(found, open) {
   const facts = [found.brand, found.category, found.price].filter((fact) => fact !== undefined && fact !== null);
   return element(
@@ -39,7 +39,7 @@ export function line(found, open) {
       "div",
       { class: "head" },
       found.rank ? element("span", { class: "rank", text: found.rank }) : null,
-      element("button", { class: "link", type: "button", text: found.title, onclick: () => open(found.item) }),
+      element("button", { class: "link", type: "button", text: found.title, onclick: () => open(found.item, found.title) }),
       moved(found.change),
       facts.length ? element("span", { class: "quiet", text: facts.join(" · ") }) : null,
     ),
