@@ -31,6 +31,9 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    # These know no structlog: they stand alone, or run in commands that say nothing but their result.
+    for plain in ("encoders", "streams.agents"):
+        logging.getLogger(plain).setLevel(number)
     # Faust's services log their comings and goings under the module that subclasses them.
     for chatty in ("faust", "mode", "aiokafka", "streams.engine"):
         logging.getLogger(chatty).setLevel(max(number, logging.WARNING))

@@ -9,7 +9,6 @@ from aiokafka.errors import KafkaError
 from streams import follow
 from streams.engine.effects import Record
 from streams.errors import BrokerError
-from streams.follow import Start
 from streams.records import ModelPlan
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -32,11 +31,15 @@ async def current(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Model
     return newest
 
 
-async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncIterator[ModelPlan]:
-    """The plans there were and every new one, for as long as the caller takes them."""
+async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncIterator[ModelPlan | None]:
+    """The plan that holds now, None in a shop that never changed its model; then every new one."""
     async with follow.reader(bootstrap, kafka) as consumer:
-        places = await follow.offsets(consumer, topics.models.name, topics.models.partitions, Start.BEGINNING)
-        async for record in follow.onwards(consumer, places):
+        newest = None
+        spans = await follow.whole(consumer, topics.models.name, topics.models.partitions)
+        async for record in follow.between(consumer, spans):
+            newest = _plan(record) or newest
+        yield newest
+        async for record in follow.onwards(consumer, {place: span.end for place, span in spans.items()}):
             if (plan := _plan(record)) is not None:
                 yield plan
 

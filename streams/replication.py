@@ -76,10 +76,15 @@ class Replication:
         partitions = [TopicPartition(self._models.name, number) for number in range(self._models.partitions)]
         self._consumer.assign(partitions)
         ends = await self._consumer.end_offsets(partitions)
-        await self._consumer.seek_to_beginning(*partitions)
+        await self._rewind(partitions)
         while any([await self._consumer.position(p) < ends[p] for p in partitions]):
             await self._apply_next()
         self._replica.to_read_again()  # nothing was read yet
+
+    async def _rewind(self, partitions: list[TopicPartition]) -> None:
+        # Not `seek_to_beginning`: beside the reset that follows an assignment, it may wait for the request timeout.
+        for partition, begin in (await self._consumer.beginning_offsets(partitions)).items():
+            self._consumer.seek(partition, begin)
 
     def _starts(self, begins: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where to read from: behind what the replica holds already."""
@@ -115,7 +120,6 @@ class Replication:
             await self._replica.apply(partition.topic, partition.partition, records)
             await asyncio.sleep(0)
             for topic in self._replica.to_read_again():
-                assigned = self._consumer.assignment()
-                await self._consumer.seek_to_beginning(*[place for place in assigned if place.topic == topic])
+                await self._rewind([place for place in self._consumer.assignment() if place.topic == topic])
         if self._replica.ignored_vectors > ignored == 0:
             _log.warning("vectors of another model are ignored", serving=self._replica.model)

@@ -125,7 +125,7 @@ class Shelves:
                 shelf.model = embedding.model
             if embedding.model == shelf.model:
                 vectors[item] = embedding.vector
-            else:
+            elif shelf.model:
                 self.ignored += 1
         if vectors and shelf.index is None:
             shelf.index = await self._make_index(len(next(iter(vectors.values()))))

@@ -147,13 +147,14 @@ class _Parts:
 
     async def encode(self, contract: Topics, limits: Limits, load: LoadEncoder) -> None:
         """Start the encoder roles, and change them as the shop changes its model."""
-        there = self._cluster.bootstrap, self._cluster.kafka, contract
         roles = EncoderRoles(contract, limits, self._settings.encode_batch, load, self.consume)
-        await roles.begin(await modelplan.current(*there))
+        plans = modelplan.changes(self._cluster.bootstrap, self._cluster.kafka, contract)
+        await roles.begin(await anext(plans))
 
         async def follow() -> None:
-            async for plan in modelplan.changes(*there):
-                await roles.obey(plan)
+            async for plan in plans:
+                if plan is not None:
+                    await roles.obey(plan)
 
         self._run("models", follow())
 

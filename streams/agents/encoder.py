@@ -1,11 +1,11 @@
 """Encoder agent: catalogue changes in, embedding rows out."""
 
 import asyncio
+import logging
 import time
 from typing import NamedTuple
 
 import numpy as np
-import structlog
 
 from streams import codecs
 from streams.codecs import Embedding
@@ -18,7 +18,7 @@ BULK = 16
 """A batch of so many changed items is part of a bulk load, whose progress is told."""
 TELL_S = 10.0
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class _Changed(NamedTuple):
@@ -96,5 +96,6 @@ class EncoderHandler:
             self._encoded, self._told = 0, now
         elif now - self._told >= TELL_S:
             rate = self._encoded / (now - self._told)
-            _log.info("encoding", items=self._encoder.stats.texts, per_second=round(rate, 1), on=self._encoder.provider)
+            texts, provider = self._encoder.stats.texts, self._encoder.provider
+            _log.info("encoding: %d items so far, %.1f a second, on %s", texts, rate, provider)
             self._encoded, self._told = 0, now

@@ -1,0 +1,90 @@
+"""`upwell model swap` while a worker answers: every recommendation has items, all by one model; then a restart."""
+
+import asyncio
+import json
+
+from encoders.hashing import HashingEncoder
+from streams import codecs, follow, modelplan
+from streams.items import Recipe
+from streams.records import Recommendation
+from streams.settings import KafkaSettings, Settings
+from streams.topics import Topics
+from tests.integration.shopkeeper import PATIENCE_S, Desk, desk, worker
+from tests.integration.upwell import upwell
+
+KINDS = ("oat milk", "green tea", "rye bread", "wool socks", "oak table", "desk lamp")
+ITEMS = {f"{kind.replace(' ', '-')}-{n}": f"{kind} {word}" for kind in KINDS for n, word in enumerate("abcdefghij")}
+NAME = Recipe().name
+OLD, NEW = HashingEncoder(template=NAME).id, HashingEncoder(256, NAME).id
+
+
+async def shopping(shop: Desk, topics: Topics, enough: asyncio.Event) -> list[Recommendation]:
+    """One shopper looks at one thing after the other, without a pause, until it is enough."""
+    seen = []
+    while not enough.is_set():
+        number = len(seen)
+        viewed = list(ITEMS)[number * 7 % len(ITEMS)]
+        event = {"id": f"e{number}", "type": "view", "item": viewed, "time": number + 1, "user": "anna"}
+        await shop.put(topics.events, "anna", event)
+        seen.append(await shop.answer("anna", event["id"]))
+    return seen
+
+
+async def test_the_model_changes_while_the_shop_serves(
+    settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics
+) -> None:
+    async with worker(settings, bootstrap), desk(shop_topics, bootstrap) as shop:
+        for item, title in ITEMS.items():
+            await shop.put(shop_topics.catalogue, item, {"id": item, "title": title})
+        first = {"id": "first", "type": "view", "item": "oat-milk-0", "time": 1}
+        await shop.ask("bert", first, lambda found: found.model == OLD and len(found.items) == 20)
+        enough = asyncio.Event()
+        asking = asyncio.create_task(shopping(shop, shop_topics, enough))
+        swapping = asyncio.to_thread(upwell, settings, bootstrap, "model", "swap", "hashing@256", "--json")
+        done = asyncio.create_task(swapping)
+        await shop.put(shop_topics.catalogue, "oat-milk-9", None)
+        await shop.put(shop_topics.catalogue, "late", {"id": "late", "title": "oat milk late"})
+        code, out, err = await done
+        assert code == 0, err
+        assert json.loads(out)["to"] == NEW
+        last = {"id": "last", "type": "view", "item": "oat-milk-0", "time": 1}
+        async with desk(shop_topics, bootstrap) as other:
+            await other.ask("carla", last, lambda found: found.model == NEW)
+        enough.set()
+        seen = await asking
+        assert all(recommendation.items for recommendation in seen)
+        models = [recommendation.model for recommendation in seen]
+        assert set(models) <= {OLD, NEW}
+        assert models == sorted(models, key=[OLD, NEW].index), "once changed, never back"
+        assert len(seen) > 10
+        again, _, refused = await asyncio.to_thread(upwell, settings, bootstrap, "model", "swap", "hashing@256")
+        assert again == 2
+        assert "serves already" in refused
+    plan = await modelplan.current(bootstrap, kafka, shop_topics)
+    assert plan is not None
+    assert (plan.serving.id, plan.serving.slot, plan.next) == (NEW, "embeddings_b", None)
+    assert await rows(bootstrap, kafka, shop_topics) == {NEW: set(ITEMS) - {"oat-milk-9"} | {"late"}}
+    async with worker(settings, bootstrap), desk(shop_topics, bootstrap) as shop:
+        fresh = {"id": "fresh", "type": "view", "item": "late", "time": 2}
+        found = await shop.ask("dora", fresh, lambda found: found.model == NEW)
+        assert "oat-milk" in found.items[0].item
+        await shop.put(shop_topics.catalogue, "later", {"id": "later", "title": "oat milk later"})
+        async with asyncio.timeout(PATIENCE_S):
+            while "later" not in (await rows(bootstrap, kafka, shop_topics))[NEW]:
+                await asyncio.sleep(0.1)
+        written = await shop.ends(shop_topics.embeddings_b)
+        await shop.ask("dora", fresh, lambda found: written.items() <= found.as_of.items())
+
+
+async def rows(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> dict[str, set[str]]:
+    """Items by the model that the topic of the second model has vectors of."""
+    newest: dict[str, bytes | None] = {}
+    async with follow.reader(bootstrap, kafka) as consumer:
+        topic = topics.embeddings_b
+        async for record in follow.until_now(consumer, topic.name, topic.partitions):
+            newest[(record.key or b"").decode()] = record.value
+    found: dict[str, set[str]] = {}
+    for item, row in newest.items():
+        if row is not None:
+            found.setdefault(codecs.decode_embedding(row).model, set()).add(item)
+    return found
