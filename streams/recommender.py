@@ -15,14 +15,20 @@ import numpy as np
 from index.base import Vectors
 from streams.core import candidates, diversity, explain, neighbourhood, profile
 from streams.core.candidates import Candidate
+from streams.core.diversity import Cap
+from streams.core.eligible import Eligibility
 from streams.core.explain import Cause
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
+from streams.core.rules.syntax import Group
 from streams.records import Cited, Reason, RecommendedItem
 from streams.replicas import Replica
 
 SHORTLIST = 2
-"""Diversification chooses from this many times the size of the recommendation."""
+"""Diversification chooses from this many times the size of the recommendation; with caps, from thrice as many."""
+
+FILTERED = 4
+"""So many times more is asked of index and neighbours where rules may drop some of it."""
 
 TOGETHER = 64
 """Shoppers that share their questions to the index."""
@@ -52,10 +58,10 @@ class Slate:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A slate in the making: the best candidates with the category of each, and the cold-start stage."""
+    """A slate in the making: the best candidates, what must not be exceeded, and the cold-start stage."""
 
     shortlist: list[Candidate]
-    categories: list[str | None]
+    caps: list[Cap]
     stage: str
 
 
@@ -79,7 +85,8 @@ async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
         ),
     )
     found = await _nearest(wanted, tastes, replica, policy)
-    popular = replica.board.top(2 * policy.pool)
+    # The rules of one policy may drop whatever is popular: then all of it is looked at, in order, until it is enough.
+    popular = replica.board.top(len(replica.facts) if policy.rules else 2 * policy.pool)
     drafts = [_draft(shopper, near, popular, replica, policy) for shopper, near in zip(shoppers, found, strict=True)]
     listed = await _lookup(replica, (candidate.item for draft in drafts for candidate in draft.shortlist))
     return [
@@ -112,37 +119,51 @@ async def _nearest(
                 owners.append(owner)
                 queries.append(query)
     if queries:
-        for owner, items in zip(owners, await replica.nearest(np.stack(queries), 2 * policy.pool), strict=True):
+        for owner, items in zip(owners, await replica.nearest(np.stack(queries), _asked(policy)), strict=True):
             found[owner].append(items)
     return found
+
+
+def _asked(policy: Policy) -> int:
+    """How many items are asked for, of which some may not be shown."""
+    return 2 * policy.pool * (FILTERED if policy.rules else 1)
 
 
 def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> _Draft:
     refused = profile.rejected(shopper.profile) | profile.in_cart(shopper.profile) | policy.excluded
     bought = shopper.profile.habits
+    eligible = Eligibility(policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now)
 
     def allowed(items: Iterable[str], *, known: bool) -> list[str]:
         good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
-        return list(islice(good, policy.pool))
+        return list(islice(eligible.kept(good), policy.pool))
 
     asked = neighbourhood.asked(shopper.profile.recent)
     channels = {
         Channel.CONTENT: allowed(candidates.merge(nearest), known=False),
         Channel.POPULAR: allowed(popular, known=False),
         Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
-        Channel.NEIGHBOURS: allowed(replica.neighbourhood.top(asked, shopper.now, 2 * policy.pool), known=False),
+        Channel.NEIGHBOURS: allowed(replica.neighbourhood.top(asked, shopper.now, _asked(policy)), known=False),
     }
-    shortlist = candidates.fuse(channels, policy.channel_weights, SHORTLIST * policy.size)
-    categories = [replica.facts[candidate.item].category for candidate in shortlist]
+    count = SHORTLIST * policy.size * (3 if policy.caps else 1)
+    if eligible.boosts:
+        fused = candidates.fuse(channels, policy.channel_weights, len(channels) * policy.pool)
+        preferred = eligible.factors([candidate.item for candidate in fused])
+        shortlist = candidates.boosted(fused, preferred.tolist())[:count]
+    else:
+        shortlist = candidates.fuse(channels, policy.channel_weights, count)
+    facts = [replica.facts[candidate.item] for candidate in shortlist]
+    groups = {Group.CATEGORY: [fact.category for fact in facts], Group.BRAND: [fact.brand for fact in facts]}
+    caps = [Cap(groups[group], most) for group, most in policy.caps.items()]
     personal = any(items for channel, items in channels.items() if channel is not Channel.POPULAR)
-    return _Draft(shortlist, categories, "profile" if personal else "popularity")
+    return _Draft(shortlist, caps, "profile" if personal else "popularity")
 
 
 def _slate(
     shopper: Shopper, draft: _Draft, vectors: Vectors, tastes: Lookup, replica: Replica, policy: Policy
 ) -> Slate:
     scores = np.array([candidate.score for candidate in draft.shortlist])
-    chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.categories, policy.max_per_category)
+    chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.caps)
     recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]
     picked = [draft.shortlist[place] for place in chosen]
     had = [interaction.item for interaction in recent]

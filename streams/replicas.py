@@ -23,7 +23,7 @@ from streams.core.neighbourhood import Neighbourhood
 from streams.core.trending import Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
-from streams.records import CatalogueItem, ModelPlan
+from streams.records import CatalogueItem, ModelPlan, Scalar
 from streams.shelves import MakeIndex, ReplicaIndex, Shelf, Shelves, by_topic
 from streams.topics import Topics
 
@@ -68,11 +68,19 @@ class Facts(NamedTuple):
     category: str | None
     brand: str | None
     price: float | None
+    attributes: Mapping[str, Scalar]
 
 
 def facts_of(item: CatalogueItem) -> Facts:
     """The facts of a catalogue item."""
-    return Facts(item.title, item.available, item.category[-1] if item.category else None, item.brand, item.price)
+    return Facts(
+        item.title,
+        item.available,
+        item.category[-1] if item.category else None,
+        item.brand,
+        item.price,
+        item.attributes,
+    )
 
 
 class Replica:

@@ -46,6 +46,18 @@ def fuse(channels: Mapping[Channel, Sequence[str]], weights: Mapping[Channel, fl
     ]
 
 
+def boosted(fused: Sequence[Candidate], factors: Sequence[float]) -> list[Candidate]:
+    """Candidates with their scores multiplied, best first; equal scores by item id."""
+    changed = [
+        candidate._replace(
+            score=candidate.score * factor,
+            gains={channel: gain * factor for channel, gain in candidate.gains.items()},
+        )
+        for candidate, factor in zip(fused, factors, strict=True)
+    ]
+    return sorted(changed, key=lambda candidate: (-candidate.score, candidate.item))
+
+
 def merge(lists: Iterable[Sequence[str]]) -> list[str]:
     """One ranked list from several (one per interest): by best rank, earlier lists first at equal ranks."""
     best: dict[str, tuple[int, int]] = {}

@@ -6,9 +6,17 @@ MMR (Carbonell & Goldstein, SIGIR 1998): take next the item that maximises
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+
+class Cap(NamedTuple):
+    """At most `most` of one group: (n,) the group of each candidate, None for an uncapped one."""
+
+    groups: Sequence[str | None]
+    most: int
 
 
 def choose(
@@ -16,8 +24,7 @@ def choose(
     vectors: npt.NDArray[np.float32],
     size: int,
     balance: float,
-    categories: Sequence[str | None] | None = None,
-    max_per_category: int | None = None,
+    caps: Sequence[Cap] = (),
 ) -> list[int]:
     """Positions of the chosen candidates, in the order they were taken.
 
@@ -26,8 +33,7 @@ def choose(
         vectors: float32 (n, dim), unit rows; a row of zeros is similar to nothing.
         size: how many to choose, fewer if the candidates or the caps run out.
         balance: λ in [0, 1]; 1 keeps the order of the scores.
-        categories: (n,) a category per candidate, None for uncapped; needed with `max_per_category`.
-        max_per_category: at most so many of one category.
+        caps: what must not be exceeded.
     """
     count = len(scores)
     if count == 0:
@@ -36,7 +42,7 @@ def choose(
     similarity = (1.0 - balance) * (vectors @ vectors.T)
     penalty = np.zeros(count)
     blocked = np.zeros(count, dtype=bool)
-    taken: Counter[str] = Counter()
+    taken: Counter[tuple[int, str]] = Counter()
     chosen: list[int] = []
     while len(chosen) < size:
         gain = np.where(blocked, -np.inf, relevance - penalty)
@@ -46,9 +52,10 @@ def choose(
         chosen.append(best)
         blocked[best] = True
         np.maximum(penalty, similarity[best], out=penalty)
-        category = categories[best] if categories is not None else None
-        if category is not None and max_per_category is not None:
-            taken[category] += 1
-            if taken[category] >= max_per_category:
-                blocked |= np.fromiter((other == category for other in categories or ()), dtype=bool, count=count)
+        for number, cap in enumerate(caps):
+            group = cap.groups[best]
+            if group is not None:
+                taken[number, group] += 1
+                if taken[number, group] >= cap.most:
+                    blocked |= np.fromiter((other == group for other in cap.groups), dtype=bool, count=count)
     return chosen

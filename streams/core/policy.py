@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from streams.core.rules import Rule
+from streams.core.rules.syntax import Group
+from streams.core.rules.verdict import caps
 
 
 class Channel(StrEnum):
@@ -46,3 +48,11 @@ class Policy:
     max_per_category: int | None = None
     excluded: frozenset[str] = frozenset()
     rules: tuple[Rule, ...] = ()
+
+    @property
+    def caps(self) -> dict[Group, int]:
+        """The strictest cap of each group that has one."""
+        found = caps(self.rules)
+        if self.max_per_category is not None:
+            found[Group.CATEGORY] = min(self.max_per_category, found.get(Group.CATEGORY, self.max_per_category))
+        return found

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.candidates import RRF_K, fuse, merge
-from streams.core.diversity import choose
+from streams.core.diversity import Cap, choose
 from streams.core.policy import Channel
 
 ranked = st.lists(st.sampled_from([f"i{n}" for n in range(15)]), unique=True, max_size=15)
@@ -72,7 +72,7 @@ def test_mmr_takes_the_best_trade_at_every_step(
 @given(shortlists(), st.integers(1, 30), st.integers(1, 3))
 def test_caps_are_never_broken(shortlist: tuple[np.ndarray, np.ndarray, list[str]], size: int, cap: int) -> None:
     scores, vectors, categories = shortlist
-    chosen = choose(scores, vectors, size, 0.8, categories, cap)
+    chosen = choose(scores, vectors, size, 0.8, [Cap(categories, cap)])
     counts = [sum(categories[place] == category for place in chosen) for category in set(categories)]
     assert max(counts) <= cap
     room = sum(min(cap, categories.count(category)) for category in set(categories))
