@@ -33,6 +33,7 @@ SHOPPERS = 5_000
 _WARM_UP_S = 5.0
 _PATIENCE_S = 120.0
 _GRACE_S = 30.0
+_NO_BACKLOG_S = 1.0
 _POLL_S = 0.2
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -56,8 +57,9 @@ class Latency:
     """Latencies of the events of one rate, in milliseconds, and what the worker took for it.
 
     `cores` is processor time of the worker per second; `answers` the recommendations of an event, less than one where
-    events of a shopper were answered together; `unanswered` the events that were still without one when we gave up:
-    the rate is more than the worker can keep up with, and the latencies are lower bounds.
+    events of a shopper were answered together; `unanswered` the events that were still without one when we gave up.
+    `backlog_s` is how long after the last event was due the last answer came. A rate is sustained if that is at most
+    a second: otherwise a queue grew all the time, and the latencies say only how long it had grown.
     """
 
     rate: int
@@ -68,6 +70,8 @@ class Latency:
     cores: float
     answers: float
     unanswered: int
+    backlog_s: float
+    sustained: bool
 
 
 class _Ledger:
@@ -78,11 +82,14 @@ class _Ledger:
         self._ids: set[str] = set()
         self.latencies: list[float] = []
         self.answers = 0
+        self.last_due = 0.0
+        self.last_answer = 0.0
 
     def due(self, made: Event, at: float, counts: bool) -> None:
         """An event is due. `counts` is False while warming up."""
         self._waiting[str(made.user)].append((made.id, at, counts))
         self._ids.add(made.id)
+        self.last_due = at
 
     def answered(self, answer: _Answer, now: float) -> None:
         """A recommendation is here. One that is sent again answers nothing."""
@@ -98,6 +105,7 @@ class _Ledger:
                 self.latencies.append(now - at)
                 counted = True
         self.answers += counted
+        self.last_answer = now
 
     async def settled(self, seconds: float) -> int:
         """Wait until every event is answered, but no longer than so many seconds.
@@ -112,6 +120,8 @@ class _Ledger:
         now = time.monotonic()
         late = [now - at for waiting in self._waiting.values() for _, at, counts in waiting if counts]
         self.latencies += late
+        if late:
+            self.last_answer = now
         return len(late)
 
 
@@ -167,9 +177,11 @@ async def measure(bootstrap: str, contract: Topics, child: Child, rate: int, sec
     child.check()
     latencies = np.array(ledger.latencies) * 1000
     p50, p99, longest = (round(float(np.percentile(latencies, share)), 1) for share in (50, 99, 100))
+    backlog = round(ledger.last_answer - ledger.last_due, 2)
     return Latency(
-        rate, count, p50, p99, longest, round(cpu / seconds, 2), round(ledger.answers / count, 3), unanswered
-    )
+        rate, count, p50, p99, longest, round(cpu / seconds, 2), round(ledger.answers / count, 3), unanswered,
+        backlog, sustained=not unanswered and backlog <= _NO_BACKLOG_S,
+    )  # fmt: skip
 
 
 async def _send(

@@ -82,6 +82,7 @@ class Report:
             suffix = "" if latency.rate == self.latencies[0].rate else f"_at_{latency.rate}"
             figures[f"latency_p50_ms{suffix}"] = latency.p50_ms
             figures[f"latency_p99_ms{suffix}"] = latency.p99_ms
+            figures[f"latency_sustained{suffix}"] = latency.sustained
         figures["latencies"] = [asdict(latency) for latency in self.latencies]
         figures.setdefault("quix_count_per_cpu_s", None)
         path.write_text(json.dumps({**figures, "machine": self.machine}, indent=1) + "\n")
@@ -89,14 +90,16 @@ class Report:
 
 def _latency_table(latencies: Sequence[Latency]) -> Table:
     table = Table(
-        "Event to recommendation", "p50 ms", "p99 ms", "longest ms", "worker's cores", "answers an event", "unanswered"
-    )
+        "Event to recommendation", "sustained", "p50 ms", "p99 ms", "longest ms", "worker's cores", "answers an event",
+        "backlog s",
+    )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
     for latency in latencies:
         table.add_row(
-            f"{latency.rate:,} events/s", f"{latency.p50_ms:,.1f}", f"{latency.p99_ms:,.1f}",
-            f"{latency.max_ms:,.1f}", f"{latency.cores:.2f}", f"{latency.answers:.2f}", f"{latency.unanswered:,}",
+            f"{latency.rate:,} events/s", "yes" if latency.sustained else "NO, a queue grew",
+            f"{latency.p50_ms:,.1f}", f"{latency.p99_ms:,.1f}", f"{latency.max_ms:,.1f}", f"{latency.cores:.2f}",
+            f"{latency.answers:.2f}", f"{latency.backlog_s:,.1f}",
         )  # fmt: skip
     return table
 
