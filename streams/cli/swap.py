@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 
 from encoders.models import HASHING, locate
 from index.bluegreen import Verdict
-from streams import admin, modelplan
+from streams import admin, logs, modelplan
 from streams.cli import shop as shops
 from streams.errors import ConfigError
 from streams.items import load_item_encoder
@@ -45,6 +45,7 @@ def swap_(name: str | None, rate: float, give_up: bool, as_json: bool) -> None:
     """
     if (name is None) is not give_up:
         raise click.UsageError("name the new model, or say --abort")
+    logs.configure("WARNING")
     where = shops.Shop.from_environment()
     shop = Shop(where.settings, where.kafka, where.topics, where.bootstrap)
     asyncio.run(_abort(shop) if name is None else _swap(shop, name, rate, as_json=as_json))
