@@ -129,8 +129,9 @@ def _check(policy: Policy, source: str) -> None:
     for name in ("size", "pool"):
         if (value := getattr(policy, name)) < 1:
             raise ConfigError(f"{source}: `{name}` is {value}, wanted at least 1")
-    if not 0.0 <= policy.diversity <= 1.0:
-        raise ConfigError(f"{source}: `diversity` is {policy.diversity}, wanted 0 to 1")
+    for name in ("diversity", "exploration"):
+        if not 0.0 <= (share := getattr(policy, name)) <= 1.0:
+            raise ConfigError(f"{source}: `{name}` is {share}, wanted 0 to 1")
     _check_weights(policy.channel_weights, source)
 
 

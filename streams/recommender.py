@@ -6,15 +6,16 @@ profile ─► interests ─► index ─────► content ──┐
 └─────────────────────────────► buy_again ──┘
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
 
 from index.base import Vectors
-from streams.core import candidates, diversity, explain, neighbourhood, profile
+from streams.core import candidates, diversity, explain, exploration, neighbourhood, profile
 from streams.core.candidates import Candidate
+from streams.core.coldstart import Stage
 from streams.core.diversity import Cap
 from streams.core.eligible import Eligibility
 from streams.core.explain import Cause
@@ -22,7 +23,7 @@ from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
 from streams.core.rules.syntax import Group
 from streams.records import Cited, Reason, RecommendedItem
-from streams.replicas import Replica
+from streams.replicas import Facts, Replica
 
 SHORTLIST = 2
 """Diversification chooses from this many times the size of the recommendation; with caps, from thrice as many."""
@@ -42,10 +43,14 @@ MIN_NORM = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """Whom to recommend to, as of event time `now` (Unix milliseconds)."""
+    """Whom to recommend to, as of event time `now` (Unix milliseconds).
+
+    `key` is the id that the recommendation will have; without one nothing is explored.
+    """
 
     profile: Profile
     now: int
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,21 @@ class Slate:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A slate in the making: the best candidates, what must not be exceeded, and the cold-start stage."""
+    """A slate in the making.
+
+    Attributes:
+        shortlist: the best candidates.
+        caps: what must not be exceeded.
+        segment: of the shopper, whose popularity was asked; empty for none.
+        fresh: items that are hardly known yet and may be shown, those nearest to the shopper's interests first.
+        stage: of the cold-start ladder.
+    """
 
     shortlist: list[Candidate]
     caps: list[Cap]
-    stage: str
+    segment: str
+    fresh: list[str]
+    stage: Stage
 
 
 async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
@@ -138,13 +153,17 @@ def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
         good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
         return list(islice(eligible.kept(good), policy.pool))
 
+    near = candidates.merge(nearest)
+    segment = replica.segment(shopper.profile) if policy.channel_weights.get(Channel.SEGMENT) else ""
     asked = neighbourhood.asked(shopper.profile.recent)
     channels = {
-        Channel.CONTENT: allowed(candidates.merge(nearest), known=False),
+        Channel.CONTENT: allowed(near, known=False),
         Channel.POPULAR: allowed(popular, known=False),
         Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
         Channel.NEIGHBOURS: allowed(replica.neighbourhood.top(asked, shopper.now, _asked(policy)), known=False),
     }
+    if segment:
+        channels[Channel.SEGMENT] = allowed(replica.boards[segment].top(len(replica.facts)), known=False)
     count = SHORTLIST * policy.size * (3 if policy.caps else 1)
     if eligible.boosts:
         fused = candidates.fuse(channels, policy.channel_weights, len(channels) * policy.pool)
@@ -153,10 +172,45 @@ def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
     else:
         shortlist = candidates.fuse(channels, policy.channel_weights, count)
     facts = [replica.facts[candidate.item] for candidate in shortlist]
-    groups = {Group.CATEGORY: [fact.category for fact in facts], Group.BRAND: [fact.brand for fact in facts]}
-    caps = [Cap(groups[group], most) for group, most in policy.caps.items()]
-    personal = any(items for channel, items in channels.items() if channel is not Channel.POPULAR)
-    return _Draft(shortlist, caps, "profile" if personal else "popularity")
+    caps = [Cap([_group(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
+    explores = shopper.key is not None and policy.exploration > 0
+    fresh = allowed((item for item in near if replica.fresh(item, shopper.now)), known=False) if explores else []
+    return _Draft(shortlist, caps, segment, fresh, _stage(channels))
+
+
+def _stage(channels: Mapping[Channel, Sequence[str]]) -> Stage:
+    if any(items for channel, items in channels.items() if channel not in (Channel.POPULAR, Channel.SEGMENT)):
+        return Stage.PROFILE
+    return Stage.SEGMENT if channels.get(Channel.SEGMENT) else Stage.POPULARITY
+
+
+def _explored(
+    shopper: Shopper, draft: _Draft, picked: list[Candidate], replica: Replica, policy: Policy
+) -> float | None:
+    """Let a fresh item take the last place, now and then. Returns the chance that whoever is there had."""
+    if shopper.key is None or not picked:
+        return None
+    others, last = [replica.facts[candidate.item] for candidate in picked[:-1]], picked[-1]
+
+    def fits(item: str) -> bool:
+        facts = replica.facts[item]
+        for group, most in policy.caps.items():
+            own, theirs = _group(facts, group), [_group(other, group) for other in others]
+            if own is not None and theirs.count(own) >= most:
+                return False
+        return True
+
+    shown = {candidate.item for candidate in picked}
+    drawn = exploration.draw(
+        [item for item in draft.fresh if item not in shown and fits(item)], policy.exploration, shopper.key
+    )
+    if drawn.fresh is not None:
+        picked[-1] = Candidate(drawn.fresh, last.score, {Channel.FRESH: last.score}, {Channel.FRESH: 1})
+    return None if drawn.chance == 1.0 else drawn.chance
+
+
+def _group(facts: Facts, group: Group) -> str | None:
+    return facts.category if group is Group.CATEGORY else facts.brand
 
 
 def _slate(
@@ -166,14 +220,19 @@ def _slate(
     chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.caps)
     recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]
     picked = [draft.shortlist[place] for place in chosen]
+    chance = _explored(shopper, draft, picked, replica, policy)
     had = [interaction.item for interaction in recent]
     near = explain.pull(vectors[chosen], tastes(had), recent)
     beside = replica.neighbourhood.pull([candidate.item for candidate in picked], had, shopper.now)
     items = []
     for rank, (candidate, *row) in enumerate(zip(picked, near, beside, strict=True), start=1):
         pulls = dict(zip((Channel.CONTENT, Channel.NEIGHBOURS), row, strict=True))
-        reasons = [_reason(cause) for cause in explain.causes(candidate, shopper.profile, recent, pulls, replica.title)]
-        items.append(RecommendedItem(rank, candidate.item, round(candidate.score, 6), reasons[0].channel, reasons))
+        causes = explain.causes(candidate, shopper.profile, recent, pulls, replica.title, draft.segment)
+        reasons = [_reason(cause) for cause in causes]
+        propensity = chance if rank == len(picked) else None
+        items.append(
+            RecommendedItem(rank, candidate.item, round(candidate.score, 6), reasons[0].channel, reasons, propensity)
+        )
     return Slate(items, draft.stage)
 
 

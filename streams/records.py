@@ -66,13 +66,15 @@ class Cited(msgspec.Struct, frozen=True):
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an item is recommended. The shares of an item's reasons sum to 1."""
 
-    channel: Annotated[str, Meta(description="which channel proposed it: content, popular, buy_again, neighbours")]
+    channel: Annotated[
+        str, Meta(description="which channel proposed it: content, popular, buy_again, neighbours, segment, fresh")
+    ]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the score that came through this channel")]
     text: Annotated[str, Meta(description="in words, for people")]
     because: Annotated[list[Cited], Meta(description="the shopper's events it rests on, strongest first")] = []
 
 
-class RecommendedItem(msgspec.Struct, frozen=True):
+class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """One place of a recommendation."""
 
     rank: Annotated[int, Meta(ge=1)]
@@ -80,6 +82,13 @@ class RecommendedItem(msgspec.Struct, frozen=True):
     score: Annotated[float, Meta(description="fused score; comparable within one recommendation only")]
     channel: Annotated[str, Meta(description="the channel with the largest share")]
     reasons: list[Reason]
+    propensity: (
+        Annotated[
+            float,
+            Meta(description="of a place that is open to exploration: the chance that the item had to be there"),
+        ]
+        | None
+    ) = None
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -110,7 +119,7 @@ class Recommendation(msgspec.Struct, frozen=True):
     ]
     model: Annotated[str, Meta(description="encoder version that made the vectors")]
     policy: str
-    stage: Annotated[str, Meta(description="cold-start stage: `profile` or `popularity`")]
+    stage: Annotated[str, Meta(description="cold-start stage: `profile`, `segment` or `popularity`")]
 
 
 Slot = Literal["embeddings", "embeddings_b"]

@@ -18,9 +18,11 @@ import numpy as np
 
 from index.base import VectorIndex, Vectors
 from streams import codecs
+from streams.core import coldstart, decay, exploration
 from streams.core.categories import Categories
 from streams.core.neighbourhood import Neighbourhood
-from streams.core.trending import Board
+from streams.core.profile import Profile
+from streams.core.trending import HALF_LIFE_MS, Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
 from streams.records import CatalogueItem, ModelPlan, Scalar
@@ -58,6 +60,9 @@ class Immediate:
 
 MAX_SEGMENTS = 1_000
 """Segments whose popularity is held."""
+
+ENOUGH = 10
+"""Items that a segment must have dealt with, before its popularity says anything."""
 
 
 class Facts(NamedTuple):
@@ -220,6 +225,18 @@ class Replica:
                 board = self.board if segment is None else self._board(segment)
                 if board is not None:
                     board.update(item, record.partition, codecs.decode_popularity(record.value).log_mass)
+
+    def segment(self, profile: Profile) -> str:
+        """The finest segment of a shopper of which enough is known to tell what is popular there; empty for none."""
+        for segment in coldstart.segments(profile.attributes, self._limits.segments):
+            board = self.boards.get(segment)
+            if board is not None and len(board.top(ENOUGH)) == ENOUGH:
+                return segment
+        return ""
+
+    def fresh(self, item: str, now: int) -> bool:
+        """Whether an item is hardly known yet. `now`: event time, Unix milliseconds."""
+        return self.board.total(item) < exploration.LOG_FRESH + decay.log_mass(1.0, now, HALF_LIFE_MS)
 
     def _board(self, segment: str) -> Board | None:
         """The popularity of a segment; None for one too many: attributes have any value that a producer sends."""

@@ -126,17 +126,19 @@ class ProfilesHandler:
         current = [
             update for update in updates if update.events and update.events[-1].arrival.offset == update.profile.offset
         ]
-        shoppers = [Shopper(update.profile, _newest_time(update)) for update in current]
+        name = self._policy.name
+        ids = [recommendation_id(u.shopper, batch.partition, u.profile.offset, name) for u in current]
+        shoppers = [Shopper(u.profile, _newest_time(u), key) for u, key in zip(current, ids, strict=True)]
         replica = self._replica.pinned()
         as_of = replica.rests_on()
         slates = await recommend(shoppers, replica, self._policy)
         topic = self._topics.recommendations.name
         outputs = [Output(topic, update.shopper.encode(), None, batch.partition) for update in updates if update.gone]
-        for update, shopper, slate in zip(current, shoppers, slates, strict=True):
+        for update, key, shopper, slate in zip(current, ids, shoppers, slates, strict=True):
             offset = update.profile.offset
             last = update.events[-1]
             recommendation = Recommendation(
-                id=recommendation_id(update.shopper, batch.partition, offset, self._policy.name),
+                id=key,
                 user=update.shopper,
                 time=shopper.now,
                 trigger=Trigger(
@@ -151,7 +153,7 @@ class ProfilesHandler:
                 items=slate.items,
                 as_of={**as_of, f"{batch.topic}/{batch.partition}": offset},
                 model=replica.model,
-                policy=self._policy.name,
+                policy=name,
                 stage=slate.stage,
             )
             outputs.append(Output(topic, update.shopper.encode(), _encode(recommendation), batch.partition))

@@ -57,6 +57,11 @@ def segments(known: Attributes, names: Sequence[str]) -> list[str]:
     return alone if len(alone) < 2 else ["&".join(alone), *alone]
 
 
+def in_words(segment: str) -> str:
+    """A segment for people."""
+    return ", ".join(part.replace("=", " ", 1).replace("%26", "&").replace("%25", "%") for part in segment.split("&"))
+
+
 def by_segment(
     known: Attributes, arrivals: Iterable[Arrival], names: Sequence[str]
 ) -> Iterator[tuple[str | None, Arrival]]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.candidates import Candidate
+from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
 from streams.core.policy import Channel
@@ -60,6 +61,7 @@ def causes(
     recent: Sequence[Interaction],
     pulls: Mapping[Channel, npt.NDArray[np.floating]],
     title: Callable[[str], str],
+    segment: str = "",
 ) -> list[Cause]:
     """The reasons of one item, largest share first; the shares sum to 1.
 
@@ -70,6 +72,7 @@ def causes(
         pulls: float (m,), how strongly each of them pulls towards the item, by channel: `pull` for content,
             `Neighbourhood.pull` for neighbours.
         title: an item's title by its id.
+        segment: of the shopper, whose popularity was asked.
     """
     found = []
     for channel, gain in candidate.gains.items():
@@ -79,6 +82,10 @@ def causes(
             text, because = _content(candidate.item, recent, pulls[channel], title)
         elif channel is Channel.NEIGHBOURS:
             text, because = _beside(recent, pulls[channel], title)
+        elif channel is Channel.SEGMENT:
+            text, because = f"popular with {in_words(segment)} (number {candidate.ranks[channel]})", []
+        elif channel is Channel.FRESH:
+            text, because = "new here", []
         else:
             text, because = f"popular now (number {candidate.ranks[channel]})", []
         found.append(Cause(channel, gain / candidate.score, text, because))

@@ -5,12 +5,15 @@ are drawn from the recommendation's id, so a recommendation that is made again s
 what was shown, so that another policy can be judged from it (see `streams.evaluation.offpolicy`).
 """
 
+import math
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 FRESH = 5.0
 """An item is fresh while the decayed weight of its events is below this: five purchases."""
+
+LOG_FRESH = math.log(FRESH)
 
 DRAWN_FROM = 10
 """The nearest fresh items, from which one is drawn, each with the same chance."""

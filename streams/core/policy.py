@@ -16,6 +16,9 @@ class Channel(StrEnum):
     POPULAR = "popular"
     BUY_AGAIN = "buy_again"
     NEIGHBOURS = "neighbours"
+    SEGMENT = "segment"
+    FRESH = "fresh"
+    """By exploration alone, which `Policy.exploration` sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Policy:
         diversity: λ of MMR, 0 to 1: 1 ranks by score alone, less trades score for difference.
         max_per_category: at most so many items of one (finest) category; None for no cap.
         excluded: items never recommended.
+        exploration: share of the recommendations whose last place goes to an item that is hardly known yet.
         rules: what is left out, preferred or capped, in their order.
     """
 
@@ -42,11 +46,13 @@ class Policy:
             Channel.POPULAR: 0.6,
             Channel.BUY_AGAIN: 1.3,
             Channel.NEIGHBOURS: 1.0,
+            Channel.SEGMENT: 0.6,
         }
     )
     diversity: float = 0.9
     max_per_category: int | None = None
     excluded: frozenset[str] = frozenset()
+    exploration: float = 0.05
     rules: tuple[Rule, ...] = ()
 
     @property

@@ -121,9 +121,9 @@ def test_what_is_evaluated_is_what_the_live_state_recommends() -> None:
 
 
 def test_what_the_live_agent_sent_after_a_set_is_what_is_evaluated_at_the_next() -> None:
-    """Without the channel that others move: the very recommendation on the topic is the one that is judged."""
+    """Without the channel that others move, and without exploration: what is judged is what is on the topic."""
     weights = {Channel.CONTENT: 1.0, Channel.BUY_AGAIN: 1.3}
-    log, policy = shopping(_some_shopping()), Policy(size=5, channel_weights=weights)
+    log, policy = shopping(_some_shopping()), Policy(size=5, channel_weights=weights, exploration=0.0)
     trial, shop, number, compared = _study(log, channel_weights=weights), _live(log, policy), 0, 0
     sent: dict[str, list[str]] = {}
     for moment in log.moments():
