@@ -63,6 +63,8 @@ class EncoderRoles:
         self._batch = batch
         self._load = load
         self._start = start
+        self.encoders: dict[str, ItemEncoder] = {}
+        """Those that run now, by role."""
         self._running: dict[str, _Running] = {}
 
     async def begin(self, plan: ModelPlan | None) -> None:
@@ -86,6 +88,7 @@ class EncoderRoles:
         due = {served.role: served for served in (plan.serving, plan.next) if served is not None}
         for name in self._running.keys() - due.keys():
             _log.info("encoder role stops", role=name)
+            del self.encoders[name]
             await self._running.pop(name).stop()
         for name, served in due.items():
             if name not in self._running and (encoder := await self._encoder(plan, served)) is not None:
@@ -111,6 +114,8 @@ class EncoderRoles:
         return None
 
     async def _run(self, name: str, encoder: ItemEncoder, slot: str) -> None:
+        _log.info("encoder", role=name, model=encoder.id, on=encoder.provider)
+        self.encoders[name] = encoder
         handler = EncoderHandler(encoder, self._limits, slot)
         source, table, dlq = self._topics.catalogue, self._topics.slots[slot], self._topics.dlq
         self._running[name] = _Running(

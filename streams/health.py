@@ -11,13 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streams.engine.stats import Stats
+from streams.items import ItemEncoder
 
 
 @dataclass(slots=True)
 class Health:
-    """What the probes of one worker look at. `parts` is filled as the parts start; `starting` ends when all have."""
+    """What the probes of one worker look at. `parts` is filled as the parts start; `starting` ends when all have.
+
+    `encoders` are those that run now, by role.
+    """
 
     parts: list[Stats] = field(default_factory=list)
+    encoders: dict[str, ItemEncoder] = field(default_factory=dict)
     starting: str | None = "starting"
 
     def troubles(self) -> dict[str, str]:

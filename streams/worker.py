@@ -148,6 +148,7 @@ class _Parts:
     async def encode(self, contract: Topics, limits: Limits, load: LoadEncoder) -> None:
         """Start the encoder roles, and change them as the shop changes its model."""
         roles = EncoderRoles(contract, limits, self._settings.encode_batch, load, self.consume)
+        self.health.encoders = roles.encoders
         plans = modelplan.changes(self._cluster.bootstrap, self._cluster.kafka, contract)
         await roles.begin(await anext(plans))
 

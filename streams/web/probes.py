@@ -53,10 +53,44 @@ class StatsCollector(Collector):
         yield healthy
 
 
+ENCODING = {
+    "windows": "Windows of texts encoded",
+    "texts": "Texts of items asked for",
+    "cache_hits": "Texts whose vector was at hand",
+    "seconds": "Seconds spent in the encoder",
+}
+"""Counters of `encoders.microbatch.EncodingStats` and what they count."""
+
+
+class EncoderCollector(Collector):
+    """The encoders' numbers as Prometheus metrics, and what they run on: a GPU that failed shows here."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, by role."""
+        encoders = list(self._health.encoders.items())
+        for name, about in ENCODING.items():
+            family = CounterMetricFamily(f"upwell_encoder_{name}", about, labels=["role"])
+            for role, encoder in encoders:
+                family.add_metric([role], getattr(encoder.stats, name))
+            yield family
+        window = GaugeMetricFamily("upwell_encoder_last_window", "Texts of the newest window", labels=["role"])
+        about = "1: the model, and the execution provider that runs it at present"
+        info = GaugeMetricFamily("upwell_encoder_info", about, labels=["role", "model", "provider"])
+        for role, encoder in encoders:
+            window.add_metric([role], encoder.stats.last_window)
+            info.add_metric([role, encoder.id, encoder.provider], 1.0)
+        yield window
+        yield info
+
+
 def registry_of(health: Health) -> CollectorRegistry:
     """The metrics of one process."""
     registry = CollectorRegistry()
     registry.register(StatsCollector(health))
+    registry.register(EncoderCollector(health))
     return registry
 
 
