@@ -62,10 +62,12 @@ class Slate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class Draft:
     """A slate in the making.
 
     Attributes:
+        channels: what each brought of what may be shown, best first.
+        eligible: the rules of the policy for this shopper.
         shortlist: the best candidates.
         caps: what must not be exceeded.
         segment: of the shopper, whose popularity was asked; empty for none.
@@ -73,6 +75,8 @@ class _Draft:
         stage: of the cold-start ladder.
     """
 
+    channels: dict[Channel, list[str]]
+    eligible: Eligibility
     shortlist: list[Candidate]
     caps: list[Cap]
     segment: str
@@ -91,6 +95,16 @@ async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
 
 async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
     """Slates of a few shoppers: the index is asked three times for all of them."""
+    drafts, tastes = await drafted(shoppers, replica, policy)
+    listed = await _lookup(replica, (candidate.item for draft in drafts for candidate in draft.shortlist))
+    return [
+        _slate(shopper, draft, listed([candidate.item for candidate in draft.shortlist]), tastes, replica, policy)
+        for shopper, draft in zip(shoppers, drafts, strict=True)
+    ]
+
+
+async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Draft], Lookup]:
+    """Drafts of a few shoppers, and the vectors of what they had to do with."""
     wanted = [profile.interests(shopper.profile, shopper.now) for shopper in shoppers]
     tastes = await _lookup(
         replica,
@@ -103,11 +117,7 @@ async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
     # The rules of one policy may drop whatever is popular: then all of it is looked at, in order, until it is enough.
     popular = replica.board.top(len(replica.facts) if policy.rules else 2 * policy.pool)
     drafts = [_draft(shopper, near, popular, replica, policy) for shopper, near in zip(shoppers, found, strict=True)]
-    listed = await _lookup(replica, (candidate.item for draft in drafts for candidate in draft.shortlist))
-    return [
-        _slate(shopper, draft, listed([candidate.item for candidate in draft.shortlist]), tastes, replica, policy)
-        for shopper, draft in zip(shoppers, drafts, strict=True)
-    ]
+    return drafts, tastes
 
 
 async def _lookup(replica: Replica, items: Iterable[str]) -> Lookup:
@@ -144,7 +154,7 @@ def _asked(policy: Policy) -> int:
     return 2 * policy.pool * (FILTERED if policy.rules else 1)
 
 
-def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> _Draft:
+def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> Draft:
     refused = profile.rejected(shopper.profile) | profile.in_cart(shopper.profile) | policy.excluded
     bought = shopper.profile.habits
     eligible = Eligibility(policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now)
@@ -164,18 +174,22 @@ def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
     }
     if segment:
         channels[Channel.SEGMENT] = allowed(replica.boards[segment].top(len(replica.facts)), known=False)
-    count = SHORTLIST * policy.size * (3 if policy.caps else 1)
-    if eligible.boosts:
-        fused = candidates.fuse(channels, policy.channel_weights, len(channels) * policy.pool)
-        preferred = eligible.factors([candidate.item for candidate in fused])
-        shortlist = candidates.boosted(fused, preferred.tolist())[:count]
-    else:
-        shortlist = candidates.fuse(channels, policy.channel_weights, count)
+    shortlist = ranked(channels, eligible, policy, SHORTLIST * policy.size * (3 if policy.caps else 1))
     facts = [replica.facts[candidate.item] for candidate in shortlist]
-    caps = [Cap([_group(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
+    caps = [Cap([group_of(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
     explores = shopper.key is not None and policy.exploration > 0
     fresh = allowed((item for item in near if replica.fresh(item, shopper.now)), known=False) if explores else []
-    return _Draft(shortlist, caps, segment, fresh, _stage(channels))
+    return Draft(channels, eligible, shortlist, caps, segment, fresh, _stage(channels))
+
+
+def ranked(
+    channels: Mapping[Channel, Sequence[str]], eligible: Eligibility, policy: Policy, count: int
+) -> list[Candidate]:
+    """The best candidates that channels brought, by their scores, those that the rules prefer among them."""
+    if not eligible.boosts:
+        return candidates.fuse(channels, policy.channel_weights, count)
+    fused = candidates.fuse(channels, policy.channel_weights, sum(map(len, channels.values())))
+    return candidates.boosted(fused, eligible.factors([candidate.item for candidate in fused]).tolist())[:count]
 
 
 def _stage(channels: Mapping[Channel, Sequence[str]]) -> Stage:
@@ -185,7 +199,7 @@ def _stage(channels: Mapping[Channel, Sequence[str]]) -> Stage:
 
 
 def _explored(
-    shopper: Shopper, draft: _Draft, picked: list[Candidate], replica: Replica, policy: Policy
+    shopper: Shopper, draft: Draft, picked: list[Candidate], replica: Replica, policy: Policy
 ) -> float | None:
     """Let a fresh item take the last place, now and then. Returns the chance that whoever is there had."""
     if shopper.key is None or not picked:
@@ -195,7 +209,7 @@ def _explored(
     def fits(item: str) -> bool:
         facts = replica.facts[item]
         for group, most in policy.caps.items():
-            own, theirs = _group(facts, group), [_group(other, group) for other in others]
+            own, theirs = group_of(facts, group), [group_of(other, group) for other in others]
             if own is not None and theirs.count(own) >= most:
                 return False
         return True
@@ -209,13 +223,12 @@ def _explored(
     return None if drawn.chance == 1.0 else drawn.chance
 
 
-def _group(facts: Facts, group: Group) -> str | None:
+def group_of(facts: Facts, group: Group) -> str | None:
+    """The category or the brand of an item, for caps."""
     return facts.category if group is Group.CATEGORY else facts.brand
 
 
-def _slate(
-    shopper: Shopper, draft: _Draft, vectors: Vectors, tastes: Lookup, replica: Replica, policy: Policy
-) -> Slate:
+def _slate(shopper: Shopper, draft: Draft, vectors: Vectors, tastes: Lookup, replica: Replica, policy: Policy) -> Slate:
     scores = np.array([candidate.score for candidate in draft.shortlist])
     chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.caps)
     recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]

@@ -17,6 +17,7 @@ COMMANDS = {
     "produce": "Send events or catalogue items from a JSON Lines file.",
     "tail": "Watch a topic: recommendations, events, refused records.",
     "profile": "What is known of a shopper, now or as of an offset.",
+    "why": "Why an item is recommended to a shopper, or where it was dropped.",
     "erase": "Forget a shopper, for good.",
     "dlq": "Look at refused records, and send them back.",
     "evaluate": "What a policy is worth on a recorded log, beside baselines.",

@@ -1,0 +1,77 @@
+"""`upwell why`: why an item is recommended to a shopper, or where it was dropped."""
+
+import asyncio
+import json
+
+import click
+
+from index.exact import ExactIndex
+from streams import changelogs, codecs, policies, portrait
+from streams import why as tracing
+from streams.cli.shop import Shop
+from streams.core.profile import Profile
+from streams.edge import limits_of
+from streams.errors import UpwellError
+from streams.recommender import Shopper
+from streams.replicas import Immediate, Replica
+from streams.replication import Replication
+from streams.shelves import ReplicaIndex
+from streams.why import End, Trace
+
+
+class PremiseError(UpwellError):
+    """It is the other way round than the question supposes."""
+
+
+@click.command()
+@click.argument("user")
+@click.argument("item")
+@click.option("--not", "negated", is_flag=True, help="Why it is not there; exit code 1 if it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the trace as one JSON object.")
+def why(user: str, item: str, negated: bool, as_json: bool) -> None:
+    """Say why an item is in a shopper's recommendations now, or where on the way it was dropped.
+
+    The recommender itself is traced: over the topics as they are now, with the policy of the settings. Nearest items
+    are searched exactly. A shopper who is not known gets what a new one does.
+
+    \b
+    Examples:
+      upwell why u-1842 hammer-16oz
+      upwell why u-1842 nails-100 --not
+      UPWELL_POLICY_FILE=bold.toml upwell why u-1842 nails-100 --json
+    """
+    shop = Shop.from_environment()
+    trace = asyncio.run(_trace(shop, user, item))
+    click.echo(json.dumps(trace.as_json(), ensure_ascii=False) if as_json else _in_words(trace, item))
+    if negated and trace.end is End.LISTED:
+        raise PremiseError(f"{item} is in the list: ask without --not")
+    if not negated and trace.end is not End.LISTED:
+        raise PremiseError(f"{item} is not in the list: see above, or ask with --not")
+
+
+async def _trace(shop: Shop, user: str, item: str) -> Trace:
+    settings, contract = shop.settings, shop.topics
+    async with shop.reader() as consumer:
+        rows = await changelogs.rows_of(consumer, contract.profiles, lambda key: key == user.encode())
+    profile = max(map(codecs.decode_profile, rows.values()), key=portrait.as_of, default=Profile())
+    replica = Replica(contract, _exact, limits_of(settings))
+    replication = Replication(replica, contract, shop.bootstrap, shop.kafka, settings.fetch_wait_ms)
+    try:
+        await replication.load()
+    finally:
+        await replication.stop()
+    return await tracing.why(Shopper(profile, portrait.as_of(profile)), item, replica, policies.of(settings))
+
+
+async def _exact(dim: int) -> ReplicaIndex:
+    return Immediate(ExactIndex(dim))
+
+
+def _in_words(trace: Trace, item: str) -> str:
+    lines = [f"{click.style(item, bold=True)}: {trace.words}"]
+    lines += [f"  {channel.value} brings it, number {rank} there" for channel, rank in trace.channels.items()]
+    if trace.rank is not None:
+        lines.append(f"  number {trace.rank} of {trace.candidates} candidates by score ({trace.score:g})")
+    if trace.entry:
+        lines += [f"  {reason.share:.0%} {reason.text}" for reason in trace.entry.reasons]
+    return "\n".join(lines)
