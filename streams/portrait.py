@@ -5,6 +5,7 @@ from typing import Any
 
 from streams.core import candidates
 from streams.core import profile as profiles
+from streams.core.coldstart import Stage
 from streams.core.events import Interaction
 from streams.core.profile import RING, Interest, Profile
 from streams.views import moment
@@ -16,9 +17,11 @@ Titles = Mapping[str, str]
 """Item id → title."""
 
 
-def stage(profile: Profile, now: int) -> str:
-    """Where recommendations would come from: `profile`, or `popularity` as long as nothing is known of the taste."""
-    return "profile" if profiles.interests(profile, now) else "popularity"
+def stage(profile: Profile, now: int) -> Stage:
+    """Where recommendations would come from; `segment` only if enough is known of that of the attributes."""
+    if profiles.interests(profile, now):
+        return Stage.PROFILE
+    return Stage.SEGMENT if profile.attributes else Stage.POPULARITY
 
 
 def as_of(profile: Profile) -> int:
@@ -31,6 +34,7 @@ def in_words(profile: Profile, titles: Titles) -> str:
     now = as_of(profile)
     return "\n".join([
         f"stage: {stage(profile, now)}",
+        *_section("attributes", [f"{name}: {known.value}" for name, known in sorted(profile.attributes.items())]),
         *_section(
             f"recent, newest first ({len(profile.recent)} of at most {RING})",
             [_interaction(interaction, titles) for interaction in reversed(profile.recent)],
@@ -69,6 +73,7 @@ def as_json(profile: Profile, titles: Titles) -> dict[str, Any]:
             ]
             for interest in profiles.interests(profile, now)
         },
+        "attributes": {name: known._asdict() for name, known in sorted(profile.attributes.items())},
         "turned_down": sorted(profiles.rejected(profile)),
         "in_cart": sorted(profiles.in_cart(profile)),
         "remembered_event_ids": len(profile.seen),

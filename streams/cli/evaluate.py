@@ -17,9 +17,10 @@ from streams.cli.shop import Shop
 from streams.core.events import EventType
 from streams.edge import limits_of
 from streams.errors import DataError
+from streams.evaluation import explored, page, recorded, report, study, users
 from streams.evaluation import log as logs
-from streams.evaluation import page, recorded, report, study, users
 from streams.evaluation.baselines import NAMES, QUICK
+from streams.evaluation.explored import Exploration
 from streams.evaluation.judge import SLICES
 from streams.evaluation.log import Log
 from streams.evaluation.questions import Reading, Targets
@@ -123,12 +124,16 @@ def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
     )
     encoder = load_item_encoder(configured, options["model"])
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    exploration = None
     if options["topics"]:
-        log = asyncio.run(_recorded(Shop.from_environment(), options["until"] or Place()))
+        log, exploration = asyncio.run(_recorded(Shop.from_environment(), options["until"] or Place()))
     else:
         log = asyncio.run(_read(paths, configured, console))
     findings = asyncio.run(_run(log, wanted, configured, encoder, console))
-    _tell(findings, _about(log, wanted, findings, encoder), options)
+    about = _about(log, wanted, findings, encoder) | ({"exploration": exploration.as_json()} if exploration else {})
+    _tell(findings, about, options)
+    if exploration and not options["as_json"]:
+        console.print(exploration.in_words(), markup=False)
     if log.bad:
         raise DataError(f"{log.bad} bad lines, listed above, were left out")
 
@@ -161,10 +166,11 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-async def _recorded(shop: Shop, until: Place) -> Log:
+async def _recorded(shop: Shop, until: Place) -> tuple[Log, Exploration]:
     names = TOPICS.catalogue.name, TOPICS.events.name
     async with shop.reader() as consumer:
-        return await recorded.read(consumer, shop.topics, until, limits_of(shop.settings), names)
+        log = await recorded.read(consumer, shop.topics, until, limits_of(shop.settings), names)
+        return log, explored.judge(await recorded.recommendations(consumer, shop.topics), log)
 
 
 async def _read(paths: Sequence[str], configured: Settings, console: Console) -> Log:

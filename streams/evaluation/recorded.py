@@ -1,5 +1,8 @@
 """A log from the topics of a running shop instead of files."""
 
+import contextlib
+
+import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from streams import follow, history
@@ -9,7 +12,21 @@ from streams.engine.effects import Rejection
 from streams.evaluation.log import Log, assemble
 from streams.history import Place
 from streams.jsonl import Kind, Outgoing
+from streams.records import Recommendation
 from streams.topics import Topics
+
+_decode = msgspec.json.Decoder(Recommendation).decode
+
+
+async def recommendations(consumer: AIOKafkaConsumer, contract: Topics) -> list[Recommendation]:
+    """All recommendations that the shop's topic still has."""
+    topic = contract.recommendations
+    found = []
+    async for record in follow.until_now(consumer, topic.name, topic.partitions):
+        if record.value is not None:
+            with contextlib.suppress(msgspec.DecodeError):
+                found.append(_decode(record.value))
+    return found
 
 
 async def read(

@@ -1,7 +1,7 @@
 """A profile in words and as JSON."""
 
 from streams import portrait
-from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
+from streams.core.events import WEIGHTS, Arrival, EventType, Interaction, Known
 from streams.core.profile import Profile, fold
 
 DAY = 86_400_000
@@ -63,6 +63,12 @@ def test_who_has_only_looked_around_is_told_what_is_popular() -> None:
     nobody = profile((EventType.IMPRESSION, "milk"), (EventType.DISLIKE, "spam"))
     assert portrait.in_words(nobody, {}).startswith("stage: popularity\n")
     assert portrait.in_words(Profile(), {}) == "stage: popularity"
+
+
+def test_who_has_only_told_of_themselves_is_in_a_segment() -> None:
+    told = Profile(attributes={"country": Known(T0, "CH"), "age": Known(T0, "30")})
+    assert portrait.in_words(told, {}).splitlines() == ["stage: segment", "attributes:", "  age: 30", "  country: CH"]
+    assert portrait.as_json(told, {})["attributes"]["age"] == {"time": T0, "value": "30"}
 
 
 def test_as_json_nothing_is_left_out() -> None:
