@@ -16,7 +16,7 @@ spare rows leave room for new ones, so that the first of them does not have all 
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,14 +88,17 @@ def save(index: ExactIndex | HnswIndex, directory: Path, meta: SnapshotMeta) -> 
         raise SnapshotError(f"no snapshot could be written in {directory}: {error}") from error
 
 
-def load(directory: Path, crossover: Crossover | None = None) -> tuple[ExactIndex | HnswIndex, SnapshotMeta] | None:
+def load(
+    directory: Path, crossover: Crossover | Callable[[int], Crossover] | None = None
+) -> tuple[ExactIndex | HnswIndex, SnapshotMeta] | None:
     """The newest snapshot that is undamaged and of this version's format, or None where there is none.
 
     Those passed over are logged.
 
     Args:
         directory: where snapshots were saved.
-        crossover: of the index (`HnswIndex`), since that is a property of the machine.
+        crossover: of the index (`HnswIndex`), since that is a property of the machine; or what finds it for a
+            dimension, as `index.calibrate.calibrated` does.
     """
     for path in reversed(published(directory)):
         try:
@@ -137,10 +140,12 @@ def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
     return parts
 
 
-def _read(reader: Reader, crossover: Crossover | None) -> ExactIndex | HnswIndex:
+def _read(reader: Reader, crossover: Crossover | Callable[[int], Crossover] | None) -> ExactIndex | HnswIndex:
     if reader.body["kind"] == "exact":
         return ExactIndex.restored(_read_rows(reader))
     rows = _read_rows(reader)
+    if callable(crossover):
+        crossover = crossover(rows.dim)
     body, params = reader.body, HnswParams(**reader.body["params"])
     projection = None
     if (described := body["projection"]) is not None:

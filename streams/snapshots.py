@@ -8,10 +8,13 @@ A snapshot is a cache. One that is damaged, of another topic, or missing is pass
 
 import asyncio
 import contextlib
+from functools import cache
 from pathlib import Path
 
 import structlog
 
+from index.calibrate import calibrated
+from index.crossover import Crossover
 from index.hnsw import HnswIndex
 from index.live import LiveIndex
 from index.snapshot import SnapshotError, SnapshotMeta, load
@@ -27,20 +30,23 @@ class IndexKeeper:
     Args:
         directory: where snapshots are.
         stack: closes the index; must outlive whoever asks it.
+        crossover: up to how many items an index looks at all of them; measured on this machine when None.
     """
 
-    def __init__(self, directory: Path, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(self, directory: Path, stack: contextlib.AsyncExitStack, crossover: Crossover | None = None) -> None:
         self._directory = directory
         self._stack = stack
+        self._crossover = crossover
         self._saved: dict[str, int] = {}
 
     async def make(self, dim: int) -> ReplicaIndex:
         """An empty live index for vectors of length `dim`."""
-        return await self._open(HnswIndex(dim))
+        crossover = self._crossover or await asyncio.to_thread(_measured, dim)
+        return await self._open(HnswIndex(dim, crossover=crossover))
 
     async def restore(self, replica: Replica) -> None:
         """Give the replica the newest sound snapshot, if there is one."""
-        found = await asyncio.to_thread(load, self._directory)
+        found = await asyncio.to_thread(load, self._directory, self._crossover or _measured)
         if found is None:
             return
         index, meta = found
@@ -73,3 +79,11 @@ class IndexKeeper:
 
     async def _open(self, index: HnswIndex) -> LiveIndex:
         return await self._stack.enter_async_context(LiveIndex(index))
+
+
+@cache
+def _measured(dim: int) -> Crossover:
+    """What this machine does best, measured once in a process."""
+    crossover = calibrated(dim)
+    _log.info("exact search where it is quicker", dim=dim, steps=crossover.steps)
+    return crossover

@@ -70,6 +70,13 @@ def has_graph(index: Index) -> bool:
     return isinstance(index, HnswIndex) and index.generation.labels.live > 0
 
 
+def test_the_crossover_may_be_found_for_the_dimension(tmp_path: Path) -> None:
+    save(filled(HnswIndex(DIM)), tmp_path, META)
+    asked: list[int] = []
+    assert load(tmp_path, lambda dim: asked.append(dim) or NEVER) is not None  # type: ignore[func-returns-value]
+    assert asked == [DIM]
+
+
 def test_attributes_come_back(tmp_path: Path) -> None:
     save(filled(HnswIndex(DIM)), tmp_path, META)
     loaded = load(tmp_path)
