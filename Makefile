@@ -2,6 +2,7 @@
 EXTRA ?= cpu
 ARGS ?=
 ROUNDS ?= 8
+SEED ?= 1
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 
@@ -11,7 +12,7 @@ READY := $(VENV)/.ready-$(EXTRA)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format faults bench contract up down clean
+.PHONY: help demo browser test lint format faults bench contract up down clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,7 +31,13 @@ $(READY): pyproject.toml uv.lock
 demo: $(READY)  ## real shopping into Kafka, fresh recommendations out (ARGS="--for 60 --json", --full, …)
 	@$(BIN)/upwell demo $(ARGS)
 
-test: $(READY)  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
+browser:  # Chromium for the tests of the page: Debian's where there is one, else Playwright's own
+	@command -v chromium >/dev/null || ls $${PLAYWRIGHT_BROWSERS_PATH:-$$HOME/.cache/ms-playwright}/chromium* >/dev/null 2>&1 || { \
+	  echo "→ installing Chromium for the tests of the page"; \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update >/dev/null && apt-get -qq install --yes chromium >/dev/null; } \
+	  || $(BIN)/python -m playwright install chromium; }
+
+test: $(READY) browser  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import rules
@@ -46,8 +53,8 @@ format: $(READY)  ## let ruff put the code in order
 contract: $(READY)  ## write docs/asyncapi.yaml and docs/schemas anew from the code
 	$(BIN)/upwell contract write docs
 
-faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks
-	UPWELL_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
+faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks (ROUNDS=8 SEED=1)
+	UPWELL_FAULT_ROUNDS=$(ROUNDS) UPWELL_FAULT_SEED=$(SEED) $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)
 
 bench: $(READY)  ## every benchmark, a table each
 	@for benchmark in benchmarks/[a-z]*.py; do name=$${benchmark#benchmarks/}; echo "→ $$benchmark"; $(BIN)/python -m benchmarks.$${name%.py} $(ARGS) || exit 1; done
