@@ -1,10 +1,12 @@
 """What the benchmark of the index measures with: a table, a clock, vectors and queries."""
 
+import importlib
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,9 @@ from index.scan import scan
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+
+
+BATCH = 500
 
 
 class Table:
@@ -45,6 +50,18 @@ def timed() -> Iterator[Clock]:
     clock.seconds = time.process_time() - start
 
 
+def installed(name: str) -> Any | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def in_batches(n: int, put: Callable[[int, int], None]) -> None:
+    for start in range(0, n, BATCH):
+        put(start, min(n, start + BATCH))
+
+
 def mixture(n: int, dim: int = 384, seed: int = 0) -> Floats:
     """Unit vectors in clusters, with a spectrum that falls as that of sentence embeddings does."""
     rng = np.random.default_rng(seed)
@@ -52,6 +69,18 @@ def mixture(n: int, dim: int = 384, seed: int = 0) -> Floats:
     centres = rng.standard_normal((400, dim), dtype=np.float32) * scale
     rows = centres[rng.integers(0, len(centres), n)] + rng.standard_normal((n, dim), dtype=np.float32) * scale
     return unit(rows)
+
+
+def encoded(texts: Path, model: str, limit: int) -> Floats:
+    """Embeddings of at most so many different lines of a file, by the product's own encoder; chosen by a fixed seed."""
+    from encoders.models import load_encoder
+    from streams.settings import Settings
+
+    lines = sorted({line.strip() for line in texts.read_text(encoding="utf-8").splitlines()} - {""})
+    chosen = [lines[i] for i in np.random.default_rng(0).permutation(len(lines))[:limit]]
+    encoder = load_encoder(model, Settings().cache_dir, build=True)
+    parts = [np.asarray(encoder.encode(chosen[a : a + 512]), np.float32) for a in range(0, len(chosen), 512)]
+    return np.concatenate(parts)
 
 
 def unit(rows: Floats) -> Floats:
@@ -71,9 +100,13 @@ def profiles(rows: Floats, held_out: Floats, n: int, seed: int = 1) -> Floats:
     return unit(out)
 
 
-def recall(found: list[list[str]] | Ints, truth: Ints) -> str:
+def share_found(found: list[list[str]] | Ints, truth: Ints) -> float:
     hits = [len({int(one) for one in a} & set(b)) / len(b) for a, b in zip(found, truth.tolist(), strict=True)]
-    return f"recall {np.mean(hits):.4f}"
+    return float(np.mean(hits))
+
+
+def recall(found: list[list[str]] | Ints, truth: Ints) -> str:
+    return f"recall {share_found(found, truth):.4f}"
 
 
 def processor() -> str:

@@ -68,13 +68,18 @@ class Graph:
         else:
             self._index.load_index(str(file))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its nodes take."""
+        return int(self._index.index_file_size())
+
     def save(self, file: Path) -> int:
         """Write the graph to a file; returns how many bytes that must be, since hnswlib does not say if it failed.
 
         It holds the interpreter for its whole time: a second or two for 100,000 vectors.
         """
         self._index.save_index(str(file))
-        return int(self._index.index_file_size())
+        return self.nbytes
 
     def add(self, vectors: Vectors, labels: GraphLabels) -> None:
         """Insert unit vectors under labels never used before."""

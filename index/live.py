@@ -47,12 +47,14 @@ class LiveStats:
         pending: of them, not in the graph yet (found by looking at them).
         tombstones: dead nodes in the graph.
         rebuilding: a new graph is being built beside the one that serves.
+        nbytes: of rows, codes and graph: see `HnswIndex.nbytes`.
     """
 
     items: int
     pending: int
     tombstones: int
     rebuilding: bool
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,12 @@ class LiveIndex:
 
     async def stats(self) -> LiveStats:
         """How it is doing."""
-        stats: LiveStats = await self._run(
-            lambda: LiveStats(len(self._index), self._index.pending, self._index.tombstones, self._rebuilder.running)
-        )
+
+        def look() -> LiveStats:
+            index = self._index
+            return LiveStats(len(index), index.pending, index.tombstones, self._rebuilder.running, index.nbytes)
+
+        stats: LiveStats = await self._run(look)
         return stats
 
     async def rebuild(self, width: int | None = None) -> None:

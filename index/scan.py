@@ -60,6 +60,11 @@ Scan = Callable[[Vectors, int], tuple[Slots, Cosines]]
 class Scanner(Protocol):
     """Finds the best of some rows by looking at all of them; is told whenever they change."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes it keeps beside the rows."""
+        ...
+
     def written(self, slots: Slots) -> None:
         """The rows at `slots` have new vectors."""
         ...
@@ -83,6 +88,7 @@ class FloatScanner:
     def __init__(self, rows: Rows) -> None:
         """A scanner of `rows`."""
         self._rows = rows
+        self.nbytes = 0
 
     def written(self, slots: Slots) -> None:
         """Nothing to do: there is no copy of the rows."""

@@ -11,7 +11,11 @@ from index.exact import ExactIndex
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
 from index.projection import Projection
+from index.quantized import Int8Scanner, numkong
+from index.rows import Rows
+from index.scan import FloatScanner, Scanner
 from index.shards import ShardedIndex
+from tests.index_kernel import PlainKernel
 
 DIM = 24
 Make = Callable[[], VectorIndex]
@@ -19,8 +23,16 @@ Make = Callable[[], VectorIndex]
 SPARSE = HnswParams(m=4, ef_construction=20, ef=20)
 ROTATION = Projection.fit(np.eye(DIM, dtype=np.float32), DIM)
 
+
+def scanned(scanner: Callable[[Rows], Scanner]) -> ExactIndex:
+    index = ExactIndex(DIM)
+    index._scanner = scanner(index.rows)
+    return index
+
+
 INDEXES: dict[str, Make] = {
-    "exact": lambda: ExactIndex(DIM),
+    "exact, float32": lambda: scanned(FloatScanner),
+    "exact, int8": lambda: scanned(lambda rows: Int8Scanner(rows, numkong() or PlainKernel())),
     "hnsw, scan where quicker": lambda: HnswIndex(DIM),
     "hnsw": lambda: HnswIndex(DIM, crossover=NEVER),
     "hnsw, sparse": lambda: HnswIndex(DIM, SPARSE, crossover=NEVER),

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from index.attributes import Filter
 from index.base import IndexInputError
 from index.crossover import NEVER
 from index.durable import published
-from index.graph import HnswParams
+from index.graph import Graph, HnswParams
 from index.hnsw import HnswIndex
 from index.live import LiveIndex, LiveIndexClosedError
 from index.snapshot import SnapshotError, SnapshotMeta, load
@@ -120,10 +122,42 @@ async def test_churn_is_cleaned_up_in_the_background(live: LiveIndex) -> None:
         await at_rest(live)
     stats = await live.stats()
     assert stats.items == 600
+    assert stats.nbytes >= 2 * 600 * DIM * 4
     assert stats.tombstones <= 600
     rows = vectors(600, 7)
     found, _ = await live.search(rows, 1)
     assert sum(row == [one] for row, one in zip(found, ids(600), strict=True)) >= 590
+
+
+async def test_the_loop_never_waits_for_the_graph(
+    live: LiveIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is done to a graph is done by the owner, or in a rebuild; a snapshot by a child."""
+    callers: Counter[tuple[str, str]] = Counter()
+
+    def watched(name: str) -> None:
+        method = getattr(Graph, name)
+
+        def call(self: Graph, *args: object, **kwargs: object) -> object:
+            callers[name, threading.current_thread().name.partition("_")[0]] += 1
+            return method(self, *args, **kwargs)
+
+        monkeypatch.setattr(Graph, name, call)
+
+    for name in ("__init__", "add", "nearest", "save"):
+        watched(name)
+    await live.upsert(ids(900), vectors(900))
+    await at_rest(live)
+    await live.search(vectors(50), 10)
+    await live.recall(20, 10)
+    await live.upsert(ids(500), vectors(500, 1))
+    await live.rebuild(8)
+    await live.snapshot(tmp_path, SnapshotMeta("m"))
+    await at_rest(live)
+    assert callers["add", "index-owner"] > 0
+    assert callers["add", "index-rebuild"] > 0
+    assert callers["nearest", "index-owner"] > 0
+    assert {thread for _, thread in callers} == {"index-owner", "index-rebuild"}
 
 
 async def test_closed_it_says_so() -> None:

@@ -9,25 +9,12 @@ import pytest
 from index.quantized import Int8Scanner, numkong, scanner
 from index.rows import Rows
 from index.scan import FloatScanner
+from tests.index_kernel import PlainKernel
 
 DIM = 48
 
 
-class StandIn:
-    """What `Int8Scanner` uses of numkong, in numpy."""
-
-    @staticmethod
-    def dots_pack(b: np.ndarray) -> np.ndarray:
-        assert b.dtype == np.int8
-        return b
-
-    @staticmethod
-    def dots_packed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        assert a.dtype == np.int8
-        return a.astype(np.int32) @ b.T.astype(np.int32)
-
-
-KERNELS: list[Any] = [kernel for kernel in (StandIn(), numkong()) if kernel is not None]
+KERNELS: list[Any] = [kernel for kernel in (PlainKernel(), numkong()) if kernel is not None]
 
 
 @pytest.fixture(params=KERNELS, ids=lambda kernel: type(kernel).__name__)
