@@ -15,7 +15,7 @@ from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
 from index.projection import Projection
 from index.quantized import Int8Scanner, scanner
 from index.rows import Removal, Rows, Slots
-from index.scan import Cosines, rescore, scan
+from index.scan import Cosines, in_rows, rescore, scan
 
 _MIN_TOMBSTONES = 64
 _CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
@@ -313,5 +313,5 @@ class HnswIndex:
 
 
 def _merged(slots: Slots, cosines: Cosines, k: int) -> tuple[Slots, Cosines]:
-    order = np.argsort(-cosines, axis=1)[:, :k]
-    return np.take_along_axis(slots, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+    order = in_rows(np.argsort(-cosines, axis=1)[:, :k], cosines.shape[1])
+    return np.take(slots, order), np.take(cosines, order)

@@ -182,8 +182,13 @@ def rescore(
         # One query at a time through one buffer: it stays in the cache, which is four times as fast as all at once.
         np.take(rows, chosen[:count], axis=0, out=gathered[:count], mode="clip")
         np.matmul(gathered[:count].astype(np.float32, copy=False), query, out=out[:count])
-    order = np.argsort(-exact, axis=1)[:, :k]
-    return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(exact, order, axis=1)
+    order = in_rows(np.argsort(-exact, axis=1)[:, :k], candidates.shape[1])
+    return np.take(candidates, order), np.take(exact, order)
+
+
+def in_rows(places: Positions, width: int) -> Positions:
+    """Places in the rows of a table of `width` columns as `np.take` wants them: a third of `take_along_axis`'s time."""
+    return places + np.arange(0, width * len(places), width)[:, None]
 
 
 def first_passing(
@@ -197,11 +202,11 @@ def first_passing(
         passing: bool (b, m).
         k: 1 ≤ k ≤ m.
     """
-    order = np.argsort(~passing, axis=1, kind="stable")[:, :k]
-    passed = np.take_along_axis(passing, order, axis=1)
+    order = in_rows(np.argsort(~passing, axis=1, kind="stable")[:, :k], positions.shape[1])
+    passed = np.take(passing, order)
     return (
-        np.where(passed, np.take_along_axis(positions, order, axis=1), -1),
-        np.where(passed, np.take_along_axis(cosines, order, axis=1), np.float32(-2.0)),
+        np.where(passed, np.take(positions, order), -1),
+        np.where(passed, np.take(cosines, order), np.float32(-2.0)),
     )
 
 
@@ -217,6 +222,6 @@ def _partitioned(scores: Scores, k: int) -> tuple[Positions, Scores]:
     n = len(scores)
     by_query = np.ascontiguousarray(scores.T)
     rows = np.argpartition(by_query, n - k, axis=1)[:, n - k :]
-    values = np.take_along_axis(by_query, rows, axis=1)
-    order = np.argsort(-values, axis=1)
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(values, order, axis=1)
+    values = np.take(by_query, in_rows(rows, n))
+    order = in_rows(np.argsort(-values, axis=1), k)
+    return np.take(rows, order), np.take(values, order)
