@@ -6,7 +6,7 @@ profile ─► interests ─► index ─────► content ──┐
 └─────────────────────────────► buy_again ──┘
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -80,7 +80,7 @@ class Draft:
     shortlist: list[Candidate]
     caps: list[Cap]
     segment: str
-    fresh: list[str]
+    fresh: Iterator[str]
     stage: Stage
 
 
@@ -159,9 +159,12 @@ def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
     bought = shopper.profile.habits
     eligible = Eligibility(policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now)
 
-    def allowed(items: Iterable[str], *, known: bool) -> list[str]:
+    def open_to(items: Iterable[str], *, known: bool) -> Iterator[str]:
         good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
-        return list(islice(eligible.kept(good), policy.pool))
+        return eligible.kept(good)
+
+    def allowed(items: Iterable[str], *, known: bool) -> list[str]:
+        return list(islice(open_to(items, known=known), policy.pool))
 
     near = candidates.merge(nearest)
     segment = replica.segment(shopper.profile) if policy.channel_weights.get(Channel.SEGMENT) else ""
@@ -177,8 +180,7 @@ def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], repli
     shortlist = ranked(channels, eligible, policy, SHORTLIST * policy.size * (3 if policy.caps else 1))
     facts = [replica.facts[candidate.item] for candidate in shortlist]
     caps = [Cap([group_of(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
-    explores = shopper.key is not None and policy.exploration > 0
-    fresh = allowed((item for item in near if replica.fresh(item, shopper.now)), known=False) if explores else []
+    fresh = open_to((item for item in near if replica.fresh(item, shopper.now)), known=False)
     return Draft(channels, eligible, shortlist, caps, segment, fresh, _stage(channels))
 
 
@@ -202,7 +204,7 @@ def _explored(
     shopper: Shopper, draft: Draft, picked: list[Candidate], replica: Replica, policy: Policy
 ) -> float | None:
     """Let a fresh item take the last place, now and then. Returns the chance that whoever is there had."""
-    if shopper.key is None or not picked:
+    if shopper.key is None or policy.exploration <= 0 or not picked:
         return None
     others, last = [replica.facts[candidate.item] for candidate in picked[:-1]], picked[-1]
 
@@ -215,9 +217,10 @@ def _explored(
         return True
 
     shown = {candidate.item for candidate in picked}
-    drawn = exploration.draw(
-        [item for item in draft.fresh if item not in shown and fits(item)], policy.exploration, shopper.key
-    )
+    # Most of the time it only matters whether there is anything to explore.
+    count = exploration.DRAWN_FROM if exploration.due(policy.exploration, shopper.key) else 1
+    nearest = list(islice((item for item in draft.fresh if item not in shown and fits(item)), count))
+    drawn = exploration.draw(nearest, policy.exploration, shopper.key)
     if drawn.fresh is not None:
         picked[-1] = Candidate(drawn.fresh, last.score, {Channel.FRESH: last.score}, {Channel.FRESH: 1})
     return None if drawn.chance == 1.0 else drawn.chance

@@ -29,6 +29,11 @@ class Draw(NamedTuple):
     chance: float
 
 
+def due(rate: float, key: str) -> bool:
+    """Whether a fresh item takes the place, if there is one. See `draw`."""
+    return _number(key) < rate
+
+
 def draw(nearest: Sequence[str], rate: float, key: str) -> Draw:
     """Decide who takes the place.
 
@@ -40,7 +45,12 @@ def draw(nearest: Sequence[str], rate: float, key: str) -> Draw:
     open_to = list(dict.fromkeys(nearest))[:DRAWN_FROM]
     if not open_to or rate <= 0.0:
         return Draw(None, 1.0)
-    number = int.from_bytes(blake2b(f"explore\0{key}".encode(), digest_size=8).digest(), "little") / 2**64
+    number = _number(key)
     if number >= rate:
         return Draw(None, 1.0 - rate)
     return Draw(open_to[min(int(number / rate * len(open_to)), len(open_to) - 1)], rate / len(open_to))
+
+
+def _number(key: str) -> float:
+    """From 0 to 1, by a key."""
+    return int.from_bytes(blake2b(f"explore\0{key}".encode(), digest_size=8).digest(), "little") / 2**64
