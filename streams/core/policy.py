@@ -41,12 +41,13 @@ class Policy:
     size: int = 20
     pool: int = 60
     channel_weights: Mapping[Channel, float] = field(
+        # A habit stays ahead of an item that all the others agree on: their weights together are less than its own.
         default_factory=lambda: {
-            Channel.CONTENT: 0.6,
-            Channel.POPULAR: 0.6,
+            Channel.CONTENT: 0.3,
+            Channel.POPULAR: 0.3,
             Channel.BUY_AGAIN: 1.3,
-            Channel.NEIGHBOURS: 1.0,
-            Channel.SEGMENT: 0.6,
+            Channel.NEIGHBOURS: 0.3,
+            Channel.SEGMENT: 0.3,
         }
     )
     diversity: float = 0.9
