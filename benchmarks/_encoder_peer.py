@@ -33,6 +33,7 @@ def fastembed(model: str, threads: int) -> Encode:
 
 
 def main() -> None:
+    sys.path.pop(0)  # this folder: its `datasets` would be taken for the package that transformers looks for
     settings = json.loads(sys.stdin.readline())
     load = {"sentence-transformers": sentence_transformers, "fastembed": fastembed}[settings["library"]]
     encode = load(settings["model"], settings["threads"])
