@@ -49,6 +49,7 @@ class EncoderHandler:
         self._table = table
         self.rate = 0.0
         self.rejects = True
+        self._free_at = 0.0
         self._encoded = 0
         self._told = time.monotonic()
 
@@ -78,15 +79,21 @@ class EncoderHandler:
             else:
                 changed.append(_Changed(key, offset, digest, item))
         if changed:
-            began = time.monotonic()
+            await self._turn(len(changed))
             vectors = await self._encoder.encode([one.item for one in changed])
-            if self.rate:
-                await asyncio.sleep(len(changed) / self.rate - (time.monotonic() - began))
             for one, vector in zip(changed, vectors.astype(np.float16), strict=True):
                 row = codecs.encode_embedding(Embedding(one.offset, one.digest, self._encoder.id, vector))
                 rows.append((one.key, row))
             self._tell(len(changed))
         return rows
+
+    async def _turn(self, count: int) -> None:
+        """Wait until so many items may be encoded; partitions come beside each other and share the rate."""
+        if self.rate:
+            now = time.monotonic()
+            begin = max(now, self._free_at)
+            self._free_at = begin + count / self.rate
+            await asyncio.sleep(begin - now)
 
     def _tell(self, encoded: int) -> None:
         """Log how a bulk load goes, now and then."""

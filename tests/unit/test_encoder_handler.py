@@ -3,9 +3,10 @@
 import asyncio
 
 import numpy as np
+import pytest
 
 from streams import codecs
-from streams.engine.effects import RejectReason
+from streams.engine.effects import Batch, RejectReason
 from tests.unit.records import FakeRecord, item
 from tests.unit.shop import Shop
 
@@ -90,3 +91,25 @@ def test_vectors_of_a_second_model_never_reach_the_index() -> None:
     other = codecs.encode_embedding(codecs.Embedding(1, row.digest, "another", row.vector))
     asyncio.run(shop.replica.apply("shop.embeddings.v1", 0, [FakeRecord(b"tea", other, 9)]))
     assert (shop.replica.searchable, shop.replica.ignored_vectors) == (1, 1)
+
+
+async def test_partitions_share_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("streams.agents.encoder.asyncio.sleep", sleep)
+    monkeypatch.setattr("streams.agents.encoder.time.monotonic", lambda: 100.0)
+    shop = Shop()
+    shop.items.rate = 4.0
+    for partition, names in enumerate((("milk", "tea"), ("rice",), ("oats",))):
+        records = [item(name, offset) for offset, name in enumerate(names)]
+        await shop.items(Batch("shop.catalogue.v1", partition, records), lambda table, keys: [None] * len(keys))
+    assert slept == [0.0, 0.5, 0.75]
+
+
+def test_a_second_models_role_leaves_bad_records_to_the_first() -> None:
+    shop = Shop()
+    shop.items.rejects = False
+    assert shop.catalogue(FakeRecord(b"tea", b"}", 1)).rejections == []
