@@ -20,6 +20,8 @@ SLICE = 500
 """Records applied before other work on the event loop gets its turn."""
 
 POLL_MS = 200
+COLLECT_MS = 100
+COLLECTED_BYTES = 64 * 1024
 
 CONSIDER_S = 1.0
 """Between two looks at whether another model is ready to serve."""
@@ -48,7 +50,9 @@ class Replication:
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=fetch_wait_ms,
+            # What changes is collected a little: it is applied in one go, and nobody waits for it.
+            fetch_max_wait_ms=max(fetch_wait_ms, COLLECT_MS),
+            fetch_min_bytes=COLLECTED_BYTES,
             **kafka.client_options(),
         )
 

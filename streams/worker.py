@@ -37,6 +37,8 @@ from streams.watchdog import guard_loop, watch
 from streams.web.probes import probes
 
 TELL_S = 2.0
+COLLECT_MS = 200
+"""How long pairs are collected, so that a row of neighbours is written once for many of them."""
 SAVE_S = 300.0
 """How often the index is saved while it changes."""
 
@@ -117,7 +119,16 @@ async def _work(
             await parts.encode(contract, limits, load_encoder)
         if Role.NEIGHBOURS in roles:
             adding = NeighboursHandler(contract.pairs)
-            await parts.consume(engine.Role("neighbours", contract.pairs, (contract.neighbours,), contract.dlq, adding))
+            await parts.consume(
+                engine.Role(
+                    "neighbours",
+                    contract.pairs,
+                    (contract.neighbours,),
+                    contract.dlq,
+                    adding,
+                    collect_ms=COLLECT_MS,
+                )
+            )
         if Role.PROFILES in roles:
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())

@@ -33,6 +33,7 @@ from streams.topics import Topic
 
 _COMMIT_S = 1.0
 _BATCHES_WAITING = 4
+_COLLECTED_BYTES = 64 * 1024
 _GRACE_S = 5.0
 _REBALANCE_S = 20.0
 
@@ -41,7 +42,8 @@ _REBALANCE_S = 20.0
 class Role:
     """What an app does: read `source`, keep `tables` (by their changelog topics), refuse to `dlq`.
 
-    A batch has at most `max_records`; None for as many as the settings allow.
+    A batch has at most `max_records`; None for as many as the settings allow. The broker may hold a fetch back for
+    `collect_ms` until there is enough for a batch; with None one record alone is handled at once.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Role:
     dlq: Topic
     handler: Handler
     max_records: int | None = None
+    collect_ms: int | None = None
 
 
 class EngineApp(faust.App):
@@ -57,7 +60,8 @@ class EngineApp(faust.App):
 
     def __init__(self, role: Role, fetch_wait_ms: int, max_records: int, publisher: Publisher, **options: Any) -> None:
         self.stats = Stats(role.name)
-        self.fetch_wait_ms = fetch_wait_ms
+        self.fetch_wait_ms = role.collect_ms or fetch_wait_ms
+        self.fetch_min_bytes = _COLLECTED_BYTES if role.collect_ms else 1
         self.source = role.source.name
         self.batch_topics = frozenset((self.source,))
         self.committer: Committer
@@ -87,6 +91,8 @@ class EngineApp(faust.App):
             await asyncio.wait_for(self.lanes.idle(), _GRACE_S)
         except TimeoutError:
             self._out_of_time = True
+        if self._consumer is not None:  # before the tables are closed, which note what the group has agreed to
+            await self._consumer.commit_what_is_done()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:

@@ -55,8 +55,9 @@ class MicroBatchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust offers no setting: 1500 ms, which is how long a partition waits for one that has nothing.
+        # Faust offers no settings: 1500 ms, which is how long a partition waits for one that has nothing, and one byte.
         consumer._fetch_max_wait_ms = self.app.fetch_wait_ms
+        consumer._fetch_min_bytes = self.app.fetch_min_bytes
         return consumer
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's

@@ -79,3 +79,12 @@ def test_a_table_needs_a_changelog_topic(tmp_path: Path) -> None:
 def test_an_unknown_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not known"):
         build(tmp_path, store="rocksdb://?block_cache_size=5")
+
+
+@pytest.mark.parametrize(("collect_ms", "waits"), [(None, (20, 1)), (200, (200, 65_536))])
+def test_a_role_that_collects_lets_the_broker_wait(
+    tmp_path: Path, collect_ms: int | None, waits: tuple[int, int]
+) -> None:
+    collecting = dataclasses.replace(role("acme", 3), collect_ms=collect_ms)
+    app = build_app(collecting, Settings(data_dir=tmp_path, fetch_wait_ms=20), PLAIN, "one:1")
+    assert (app.fetch_wait_ms, app.fetch_min_bytes) == waits
