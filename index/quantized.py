@@ -20,7 +20,7 @@ Codes = npt.NDArray[np.int8]
 """int8 (capacity, dim)."""
 
 _HEADROOM = 1.25
-_OVERFETCH = 2
+_OVERFETCH, _EXTRA, _RETRY = 1.25, 32, 4
 _SIGMAS = 6.0
 _QUANTIZE_AT_ONCE = 4096
 _FEW = 2000  # rows, below which a float32 scan takes no longer
@@ -69,7 +69,7 @@ class Int8Scanner:
             self._codes[removal.hole] = self._codes[removal.source]
 
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
-        """See `Scanner.scan`: up to 2 k rows are proposed by their codes, k of them chosen by their vectors."""
+        """See `Scanner.scan`: some more are proposed by their codes, k of them chosen by their vectors."""
         return self._best(self._ready()[: len(self._rows)], None, queries, k)
 
     def among(self, slots: Slots) -> Scan:
@@ -98,12 +98,18 @@ class Int8Scanner:
             codes[part] = np.rint(vectors * np.float32(127.0 / self._limit))
         return codes
 
-    def _best(self, codes: Codes, slots: Slots | None, queries: Vectors, k: int) -> tuple[Slots, Cosines]:
-        """The `k` best of the rows that have these codes: all of them, in order, or those at `slots`."""
+    def _best(
+        self, codes: Codes, slots: Slots | None, queries: Vectors, k: int, more: int = 1
+    ) -> tuple[Slots, Cosines]:
+        """The `k` best of the rows that have these codes: all of them, in order, or those at `slots`.
+
+        Queries for which rounding can hide more rows than are proposed are asked once more, for `more` times as many.
+        """
         n = len(codes)
-        wanted = min(n, _OVERFETCH * k + 16)
+        wanted = min(n, more * (int(_OVERFETCH * k) + _EXTRA))
         found = np.empty((len(queries), k), dtype=np.int64)
         cosines = np.empty((len(queries), k), dtype=np.float32)
+        crowded = np.zeros(len(queries), dtype=bool)
         for part in query_parts(n, len(queries)):
             largest = np.abs(queries[part]).max(axis=1, keepdims=True)
             packed = self._kernel.dots_pack(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
@@ -117,8 +123,12 @@ class Int8Scanner:
             # Rounding errs by a 12th of a squared step in each square; a row this far below the k-th is not among k.
             steps = np.hypot(self._limit, largest) / 127.0
             margin = _SIGMAS * steps / np.sqrt(12.0) / (self._limit * largest / 127.0**2)
-            candidates[scores < scores[:, k - 1, None] - margin] = -1
+            far = scores < scores[:, k - 1, None] - margin
+            candidates[far] = -1
+            crowded[part] = ~far[:, -1] & (wanted < n)
             found[part], cosines[part] = rescore(self._rows.vectors, queries[part], candidates, k)
+        if more == 1 and crowded.any():
+            found[crowded], cosines[crowded] = self._best(codes, slots, queries[crowded], k, _RETRY)
         return found, cosines
 
     def _parts(self, slots: Slots) -> Iterator[tuple[Slots, Vectors]]:

@@ -88,6 +88,13 @@ def test_it_scans_some_of_the_rows(kernel: Any, allowed: int) -> None:
     np.testing.assert_allclose(cosines, np.einsum("bkd,bd->bk", rows.vectors[found], queries), atol=1e-5)
 
 
+def test_rows_that_rounding_cannot_tell_apart_are_all_looked_at(kernel: Any) -> None:
+    rows = Rows(DIM)
+    near = np.eye(1, DIM, dtype=np.float32) + 1e-2 * unit(150, seed=3)
+    rows.put(names(3150), np.vstack([unit(3000), near / np.linalg.norm(near, axis=1, keepdims=True)]))
+    assert agree(rows, Int8Scanner(rows, kernel), np.eye(1, DIM, dtype=np.float32), 10) == 1.0
+
+
 def test_codes_are_made_when_they_are_first_wanted(kernel: Any) -> None:
     rows = Rows(DIM)
     quick = Int8Scanner(rows, kernel)
