@@ -292,18 +292,10 @@ async def live(table: Table, rows: Floats, queries: Floats, k: int, seconds: flo
             await asyncio.sleep(seconds / 2)
             running = False
             await asyncio.gather(*tasks)
-    table.add(
-        "live, wall clock",
-        "upwell",
-        f"{counts['searches'] / seconds:,.0f} searches/s",
-        f"{counts['upserts'] / seconds:,.0f} upserts/s beside them",
-    )
-    table.add(
-        "live, loop stall",
-        "upwell",
-        f"{max(stalls) * 1e3:.0f} ms",
-        f"p99.9 {np.quantile(stalls, 0.999) * 1e3:.0f} ms, a snapshot included",
-    )
+    beside = f"{counts['upserts'] / seconds:,.0f} upserts/s beside them"
+    table.add("live, wall clock", "upwell", f"{counts['searches'] / seconds:,.0f} searches/s", beside)
+    remark = f"p99.9 {np.quantile(stalls, 0.999) * 1e3:.0f} ms, a snapshot included"
+    table.add("live, loop stall", "upwell", f"{max(stalls) * 1e3:.0f} ms", remark)
     table.add("live, loop stall", "nothing else", f"{max(idle) * 1e3:.0f} ms", "the machine's own")
 
 
@@ -336,16 +328,15 @@ def main() -> None:
     print(f"{processor()}, Python {platform.python_version()}, CPU time of one thread")
     table = Table()
     ours, graph = build_and_query(table, rows, queries, chosen.k)
-    if "filtered" in chosen.only:
-        filtered(table, ours, graph, rows, queries, chosen.k)
-    if "storage" in chosen.only:
-        storage(table, ours, graph)
-    if "churn" in chosen.only:
-        churn(table, ours, graph, np.random.default_rng(5).permutation(rows), queries, chosen.k)
-    if "delete" in chosen.only:
-        delete(table, ours, graph)
-    if "live" in chosen.only:
-        asyncio.run(live(table, rows, queries, chosen.k))
+    steps: dict[str, Callable[[], None]] = {
+        "filtered": lambda: filtered(table, ours, graph, rows, queries, chosen.k),
+        "storage": lambda: storage(table, ours, graph),
+        "churn": lambda: churn(table, ours, graph, np.random.default_rng(5).permutation(rows), queries, chosen.k),
+        "delete": lambda: delete(table, ours, graph),
+        "live": lambda: asyncio.run(live(table, rows, queries, chosen.k)),
+    }
+    for step in (step for step in steps if step in chosen.only):
+        steps[step]()
     table.print()
 
 
