@@ -9,6 +9,7 @@ Each role is a Faust app of its own with its own consumer group, so that roles s
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable, Collection, Coroutine
@@ -139,6 +140,8 @@ async def _work(
             profiles = ProfilesHandler(contract, replica, policy, limits)
             tables = (contract.trending, contract.erasures, contract.profiles)
             await parts.consume(engine.Role("profiles", contract.events, tables, contract.dlq, profiles))
+        gc.collect()
+        gc.freeze()  # what was loaded stays: no later collection stops the loop to look through it
         parts.health.starting = None
         on_ready()
         await parts.first_to_end()
