@@ -19,7 +19,7 @@ from index.scan import Cosines, in_rows, rescore, scan
 
 _MIN_TOMBSTONES = 64
 _CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
-_OVERFETCH = 1.6  # with a projection; at 5/12 of the dimensions recall is then that of the whole graph
+_OVERFETCH = 1.75  # with a projection; at 5/12 of the dimensions recall is then about that of the whole graph
 _ROWS_A_SEARCH = 2000  # that are looked at in the time that a graph takes for a query, or to take in a row
 _FITTED = 20_000
 _FILTERS_KEPT = 8  # between two writes
