@@ -57,7 +57,8 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
         return await asyncio.to_thread(upwell, settings, bootstrap, "reset", *options)
 
     async with desk(shop_topics, bootstrap) as shop:
-        assert "none" in (await reset("--yes"))[1]
+        code, out, err = await reset("--yes")
+        assert "none" in out, err
         async with worker(settings, bootstrap):
             await shopping(shop)
             await settled(bootstrap, shop_topics)
@@ -88,9 +89,7 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
         bystander.mkdir()
         done = json.loads((await reset("--yes", "--json"))[1])
         assert (done["done"], done["rows"][shop_topics.embeddings.name]) == (True, 4)
-        assert await rows(bootstrap, shop_topics) == {
-            "profiles": {}, "trending": {}, "neighbours": {}, "embeddings": {},
-        }  # fmt: skip
+        assert not any((await rows(bootstrap, shop_topics)).values())
         assert {path.name for path in settings.data_dir.rglob("*")} == {"tables", "broker"}
         assert (await reset())[1].splitlines()[1:] == ["  none"]
 
