@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import aiokafka
+from aiokafka.protocol.commit import OffsetCommitRequest
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -60,6 +61,11 @@ class MicroBatchThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_min_bytes = self.app.fetch_min_bytes
         return consumer
 
+    def is_member(self) -> bool:
+        """Whether the group's coordinator knows this consumer, as far as is known here."""
+        generation = self._ensure_consumer()._coordinator.generation
+        return bool(generation != OffsetCommitRequest.DEFAULT_GENERATION_ID)
+
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
         """What was fetched of some partitions; waits so many seconds for a first record."""
         consumer = self._ensure_consumer()
@@ -89,8 +95,7 @@ class MicroBatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit what is done, then let go."""
         self._end_epoch()
-        with contextlib.suppress(TimeoutError):  # what is not committed comes again
-            await asyncio.wait_for(self.commit(), _LAST_COMMIT_S)
+        await self.commit_what_is_done()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -218,6 +223,23 @@ class MicroBatchConsumer(driver.Consumer):
         }
 
     # Acknowledging
+
+    async def commit_what_is_done(self) -> None:
+        """Commit, if the broker does not let us wait too long for it: what is not committed comes again."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.commit(), _LAST_COMMIT_S)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit to the group. If it agrees, what the tables had reached before was written by the owner."""
+        epoch = self.epoch
+        # A group without members takes commits from anybody who does not say that he is one.
+        ours = {tp.partition for tp in offsets if tp in self.assignment()} if self._thread.is_member() else set()
+        marks = [mark for table in self.app.tables.values() for mark in table.marks(ours)]
+        done: bool = await super()._commit(offsets)
+        if done and epoch == self.epoch:
+            for mark in marks:
+                mark.vouch()
+        return done
 
     def _new_offset(self, tp: TP) -> int | None:
         acked = self._acked[tp]

@@ -3,7 +3,7 @@
 RocksDB keeps no write-ahead log here: the changelog is one. A write is atomic and carries the changelog offset it
 reaches, so after a crash the store is a true, merely older state, and recovery reads the rest from the changelog.
 
-    key b""       changelog offset of the newest row, i64 little-endian
+    key b""       changelog offset up to which no row is missing, i64 little-endian
     other keys    rows
 """
 
@@ -68,8 +68,12 @@ class PartitionStore(Protocol):
         """The rows of `keys`, in order. Raises StoreError."""
         ...
 
-    def write(self, rows: Iterable[Row], changelog_offset: int) -> None:
-        """Put and delete rows and note how far the changelog is in here, all or nothing. Raises StoreError."""
+    def write(self, rows: Iterable[Row], changelog_offset: int | None) -> None:
+        """Put and delete rows and note how far the changelog is in here (None: as before), all or nothing.
+
+        Raises:
+            StoreError: nothing was written.
+        """
         ...
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
@@ -77,7 +81,7 @@ class PartitionStore(Protocol):
         ...
 
     def changelog_offset(self) -> int | None:
-        """The changelog offset of the newest row in here, None for a new store."""
+        """How far the changelog is in here for certain; newer rows of it may be, too. None for a new store."""
         ...
 
     def close(self) -> None:
@@ -96,14 +100,15 @@ class MemoryPartition:
         """See `PartitionStore`."""
         return [self._rows.get(key) for key in keys]
 
-    def write(self, rows: Iterable[Row], changelog_offset: int) -> None:
+    def write(self, rows: Iterable[Row], changelog_offset: int | None) -> None:
         """See `PartitionStore`."""
         for key, value in rows:
             if value is None:
                 self._rows.pop(key, None)
             else:
                 self._rows[key] = value
-        self._offset = changelog_offset
+        if changelog_offset is not None:
+            self._offset = changelog_offset
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """See `PartitionStore`."""
@@ -141,7 +146,7 @@ class RocksPartition:
         with _store_errors(self._path):
             return list(self._db.get(list(keys))) if keys else []
 
-    def write(self, rows: Iterable[Row], changelog_offset: int) -> None:
+    def write(self, rows: Iterable[Row], changelog_offset: int | None) -> None:
         """See `PartitionStore`."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in rows:
@@ -149,7 +154,8 @@ class RocksPartition:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_OFFSET_KEY, _OFFSET.pack(changelog_offset))
+        if changelog_offset is not None:
+            batch.put(_OFFSET_KEY, _OFFSET.pack(changelog_offset))
         with _store_errors(self._path):
             self._db.write(batch, self._no_log)
 

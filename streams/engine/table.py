@@ -2,11 +2,18 @@
 
 Faust decides which partitions are here and when they are recovered. Rows go in and out in bulk: `get`, `write` and
 `recover` take a partition; the dict-like interface of Faust tables is not for this one.
+
+**How far a store is.** Recovery starts behind the changelog offset that a store notes, so nothing before that offset
+may be missing. The offset of a row that this worker wrote is not enough: a worker that was frozen and lost its
+partition writes its last rows behind those of its heir, which it has not read. So what a store notes is vouched for,
+either by recovery, which read up to there, or by the group: its coordinator takes a commit from the partition's owner
+only, and while a worker owns a partition nobody else's rows count (`Held`, `Mark`).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +45,47 @@ class Recovered(NamedTuple):
     current: Collection[bytes]
 
 
+@dataclass(slots=True)
+class Held:
+    """An open partition.
+
+    Attributes:
+        store: its rows.
+        vouched: changelog offset up to which no row is missing in the store; None before the first.
+        reached: changelog offset of the newest row in the store.
+    """
+
+    store: PartitionStore
+    vouched: int | None
+    reached: int | None
+
+    def write(self, rows: Iterable[Row], reached: int) -> None:
+        """Write rows of this worker, the last of which is at a changelog offset. Raises StoreError."""
+        self.store.write(rows, self.vouched)
+        self.reached = reached
+
+    def recover(self, rows: Iterable[Row], reached: int) -> None:
+        """Write rows that were read from the changelog, up to an offset. Raises StoreError."""
+        self.store.write(rows, reached)
+        self.vouched = self.reached = reached
+
+    def close(self) -> None:
+        """Note what is vouched for, let go of the store. Raises StoreError."""
+        self.store.write((), self.vouched)
+        self.store.close()
+
+
+class Mark(NamedTuple):
+    """What a partition had reached at a moment at which, as may turn out, it was owned."""
+
+    held: Held
+    reached: int | None
+
+    def vouch(self) -> None:
+        """It was: no row is missing up to there."""
+        self.held.vouched = self.reached
+
+
 class BulkStore(Store[Any, Any]):
     """What Faust asks of a table's storage: the partitions that are open here."""
 
@@ -45,18 +93,22 @@ class BulkStore(Store[Any, Any]):
         super().__init__(*args, **kwargs)
         self._directory = directory
         self._open_partition = open_partition
-        self._open: dict[int, PartitionStore] = {}
+        self._open: dict[int, Held] = {}
 
-    def partition(self, number: int) -> PartitionStore:
+    def held(self, number: int) -> Held:
         """An open partition. Raises StoreError where it is not open."""
         try:
             return self._open[number]
         except KeyError:
             raise StoreError(f"partition {number} of table {self.table_name} is not open here") from None
 
+    def marks(self, numbers: Collection[int]) -> list[Mark]:
+        """How far those partitions are that are open."""
+        return [Mark(held, held.reached) for number, held in self._open.items() if number in numbers]
+
     def persisted_offset(self, tp: TP) -> int | None:
-        """The changelog offset that a partition reaches."""
-        return self.partition(tp.partition).changelog_offset()
+        """The changelog offset behind which recovery starts."""
+        return self.held(tp.partition).vouched
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
@@ -67,7 +119,11 @@ class BulkStore(Store[Any, Any]):
             if tp.topic in changelogs:
                 self._close(tp.partition)
         for tp in assigned:
-            if tp.topic in changelogs and tp.partition not in self._open:
+            if tp.topic not in changelogs:
+                continue
+            if (held := self._open.get(tp.partition)) is not None:
+                held.reached = held.vouched  # what lies between was written by who knows whom
+            else:
                 await self._open_when_free(tp.partition, generation_id)
 
     async def on_stop(self) -> None:
@@ -93,10 +149,10 @@ class BulkStore(Store[Any, Any]):
         raise NotImplementedError("the changelog is the backup")
 
     def _close(self, number: int) -> None:
-        store = self._open.pop(number, None)
-        if store is not None:
+        held = self._open.pop(number, None)
+        if held is not None:
             try:
-                store.close()
+                held.close()
             except StoreError as error:
                 log.warning("a store did not close in good order; the changelog has its rows: %s", error)
 
@@ -109,7 +165,8 @@ class BulkStore(Store[Any, Any]):
         tries_locked = 0
         while generation_id == self.app.consumer_generation_id:  # otherwise the next assignment is on its way
             try:
-                self._open[number] = self._opened(path)
+                store = self._opened(path)
+                vouched = store.changelog_offset()
             except StoreLockedError:
                 tries_locked += 1
                 if tries_locked == _LOCKED_TRIES:
@@ -118,6 +175,7 @@ class BulkStore(Store[Any, Any]):
                 self.app.stats.tell(path, str(error))
                 log.warning("trying again in %.1f s: %s", _PAUSE_S, error)
             else:
+                self._open[number] = Held(store, vouched, vouched)
                 self.app.stats.tell(path, None)
                 return
             await asyncio.sleep(_PAUSE_S)
@@ -147,16 +205,20 @@ class BulkTable(faust.Table[Any, Any]):
 
     def partition(self, number: int) -> PartitionStore:
         """An open partition. Raises StoreError where it is not open here."""
-        store: BulkStore = self.data
-        return store.partition(number)
+        return self._held(number).store
 
     def get(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """The rows of `keys`, in order; None where there is none. Raises StoreError."""
         return self.partition(partition).get(keys)
 
     def write(self, partition: int, rows: Sequence[Row], changelog_offset: int) -> None:
-        """Write rows that the changelog has up to an offset. Raises StoreError."""
-        self.partition(partition).write(rows, changelog_offset)
+        """Write rows that the changelog has, the last one at an offset. Raises StoreError."""
+        self._held(partition).write(rows, changelog_offset)
+
+    def marks(self, partitions: Collection[int]) -> list[Mark]:
+        """How far those partitions are that are open here."""
+        store: BulkStore = self.data
+        return store.marks(partitions)
 
     def recover(self, partition: int, records: Sequence[Record]) -> Recovered:
         """Apply changelog records, in order, those left out that are older than what is here or no rows.
@@ -164,15 +226,19 @@ class BulkTable(faust.Table[Any, Any]):
         Raises:
             StoreError: they could not be applied.
         """
-        store = self.partition(partition)
-        rows, ignored = newest(records, store.get)
-        store.write(rows.items(), records[-1].offset)
+        held = self._held(partition)
+        rows, ignored = newest(records, held.store.get)
+        held.recover(rows.items(), records[-1].offset)
         wrong = outdated(records, rows) if ignored else {}
         return Recovered(ignored, wrong, rows.keys() - wrong.keys())
 
     async def on_start(self) -> None:
         """Start the storage. The changelog topic is there already: Faust shall not declare it."""
         await self.add_runtime_dependency(self.data)
+
+    def _held(self, number: int) -> Held:
+        store: BulkStore = self.data
+        return store.held(number)
 
     def _new_store(self) -> BulkStore:
         return BulkStore(self._directory, self._open_partition, "bulk://", self.app, self, table_name=self.name)

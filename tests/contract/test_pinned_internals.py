@@ -32,6 +32,7 @@ SOURCES = {
         "faust.transport.consumer:Consumer._new_offset": "1d2c7ea89a7a",
         "faust.transport.consumer:Consumer.on_buffer_full": "c8961679e0bc",
         "faust.transport.consumer:Consumer.on_buffer_drop": "4b57e8a418d5",
+        "faust.transport.consumer:ThreadDelegateConsumer._commit": "a20eec84e4b2",
         "faust.transport.consumer:ThreadDelegateConsumer.subscribe": "74b297c2183d",
         "faust.transport.consumer:ThreadDelegateConsumer.close": "3c663d872337",
         "faust.transport.drivers.aiokafka:Consumer._new_consumer_thread": "0870ec53dea7",

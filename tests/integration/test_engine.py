@@ -13,7 +13,7 @@ from streams.admin import admin_client
 from streams.engine.app import EngineApp, Role, build_app
 from streams.engine.effects import Batch, Effects, Output, Reader
 from streams.engine.publisher import Publisher
-from streams.engine.rows import header, tombstone_headers
+from streams.engine.rows import header, newest, tombstone_headers
 from streams.engine.store import StoreKind
 from streams.errors import ContractError
 from streams.settings import KafkaSettings, Settings
@@ -166,6 +166,33 @@ async def test_a_row_that_a_zombie_wrote_late_does_not_win(counting: Shop) -> No
     assert dict(counting.worker("heir").stored()) == expected
     assert heir.stats.ignored_old_rows >= len(late)
     assert await compacted() == expected
+
+
+async def test_rows_of_an_heir_in_front_of_a_zombies_last_batch_are_recovered(
+    counting: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await counting.produce(2_000)
+    zombie = app_of(counting)
+
+    async def refused(offsets: object) -> bool:
+        return False
+
+    async with running(zombie):
+        await until(lambda: zombie.stats.records == 2_000)
+        # It freezes; the group gives its partitions to another one, and takes no commit from it any more.
+        monkeypatch.setattr(zombie.consumer._thread, "commit", refused)
+        last = {record.key: record for record in await counting.read(counting.role.tables[0].name)}
+        heirs = [Output(r.topic, r.key, header(1, 10_000) + bytes(12), r.partition) for r in list(last.values())[:50]]
+        publisher = Publisher({"bootstrap_servers": counting.bootstrap})
+        await publisher.publish(heirs)
+        await publisher.stop()
+        await counting.produce(200, seed=3)  # the batch at hand when it thaws
+        await until(lambda: zombie.stats.records == 2_200)
+    back = app_of(counting)
+    async with running(back):
+        pass
+    rows, _ = newest(await counting.read(counting.role.tables[0].name), lambda keys: [None] * len(keys))
+    assert dict(counting.worker("a").stored()) == rows
 
 
 async def test_a_changelog_that_was_created_again_is_told(counting: Shop) -> None:
