@@ -5,8 +5,9 @@ Always the whole cluster's metadata is asked for, never a topic by name: some br
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -16,8 +17,11 @@ from streams.errors import BrokerError, ContractError
 from streams.settings import KafkaSettings
 from streams.topics import Topic, Topics
 
+T = TypeVar("T")
+
 _REQUEST_MS = 20_000
 _CREATED_S = 20.0
+_COORDINATED_S = 20.0
 _POLL_S = 0.05
 
 
@@ -72,6 +76,23 @@ async def admin_client(bootstrap: str, kafka: KafkaSettings) -> AsyncIterator[AI
         ) from error
     finally:
         await client.close()
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask about a group until somebody coordinates it: the first such question of all has Kafka make a topic first.
+
+    Raises:
+        KafkaError: it is refused for good, or nobody coordinates it in 20 s.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _COORDINATED_S
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not error.retriable or loop.time() > end:
+                raise
+            await asyncio.sleep(_POLL_S)
 
 
 async def create_topics(bootstrap: str, kafka: KafkaSettings, topics: Topics, replication: int = 1) -> list[Created]:

@@ -15,13 +15,14 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from streams import changelogs, follow
-from streams.admin import admin_client
+from streams.admin import admin_client, patiently
 from streams.engine.effects import Output
 from streams.engine.publisher import Publisher
 from streams.errors import BrokerError, UpwellError
@@ -107,7 +108,7 @@ class Reset:
         async with admin_client(self.bootstrap, self.kafka) as client:
             for name, _, _ in self._groups():
                 # One at a time: the client misreads an answer about several.
-                for answer in await client.describe_consumer_groups([name]):
+                for answer in await patiently(partial(client.describe_consumer_groups, [name])):
                     for group in answer.groups:
                         if members := group[_MEMBERS]:
                             alive[name] = len(members)

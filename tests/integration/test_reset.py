@@ -35,7 +35,7 @@ async def shopping(shop: Desk) -> None:
     for name in ITEMS:
         await shop.put(shop.topics.catalogue, name, {"id": name, "title": name})
     for number in range(40):
-        user, item = "abcd"[number % 4], ITEMS[number * 3 % 4]
+        user, item = "abcd"[number % 4], ITEMS[(number + number // 4) % 4]
         event = {"id": f"e{number}", "type": "purchase", "time": T0 + number, "user": user, "item": item}
         await shop.put(shop.topics.events, user, event)
 
