@@ -15,6 +15,8 @@ from streams.errors import BrokerError
 from streams.settings import KafkaSettings
 
 _POLL_MS = 500
+_LAST = 8
+"""Offsets at the end of a log that are looked at for its last record: some hold none (transactions)."""
 
 
 class Span(NamedTuple):
@@ -102,6 +104,12 @@ async def between(consumer: AIOKafkaConsumer, spans: Spans) -> AsyncIterator[Rec
     for stream in streams(consumer, spans):
         async for record in stream:
             yield record
+
+
+async def last(consumer: AIOKafkaConsumer, spans: Spans) -> dict[TopicPartition, Record]:
+    """The last record of each span that has one."""
+    ends = {place: Span(max(span.begin, span.end - _LAST), span.end) for place, span in spans.items() if span.size}
+    return {TopicPartition(record.topic, record.partition): record async for record in between(consumer, ends)}
 
 
 def streams(consumer: AIOKafkaConsumer, spans: Spans) -> list[AsyncIterator[Record]]:

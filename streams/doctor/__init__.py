@@ -1,0 +1,29 @@
+"""Looks at everything that Upwell needs and says what is wrong, and what to do about it. Nothing is changed.
+
+    settings ─► machine (versions, directories, disk, files, locks) ─► model ─► cluster (broker, topics, clock)
+
+With `probe` one record is written to a topic made for it, which is the only way to compare the clocks exactly.
+"""
+
+from streams.doctor.cluster import examine_cluster
+from streams.doctor.finding import Finding, Verdict
+from streams.doctor.machine import examine_machine
+from streams.doctor.model import examine_model
+from streams.settings import KafkaSettings, Settings
+
+__all__ = ["Finding", "Verdict", "examine"]
+
+
+async def examine(settings: Settings, kafka: KafkaSettings, *, probe: bool = False) -> list[Finding]:
+    """Everything, in the order in which it is needed.
+
+    Args:
+        settings: of the shop.
+        kafka: how to reach its cluster.
+        probe: measure the clock with a record on a topic of its own, which is deleted afterwards.
+    """
+    return [
+        *examine_machine(settings),
+        *examine_model(settings),
+        *await examine_cluster(settings, kafka, probe=probe),
+    ]
