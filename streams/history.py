@@ -46,7 +46,7 @@ class Plan:
         )
 
 
-async def plan(consumer: AIOKafkaConsumer, contract: Topics, start: Place, until: Place, *, encode: bool) -> Plan:
+async def plan(consumer: AIOKafkaConsumer, contract: Topics, start: Place, until: Place, vectors: Topic | None) -> Plan:
     """Look up what there is to read.
 
     Args:
@@ -54,9 +54,9 @@ async def plan(consumer: AIOKafkaConsumer, contract: Topics, start: Place, until
         contract: the topics.
         start: where recommendations begin; nowhere in particular for the beginning.
         until: where the log ends for the replay; nowhere in particular for now.
-        encode: leave the embeddings topic out, for items are encoded.
+        vectors: the topic of embeddings that is read; None where items are encoded.
     """
-    wanted = [contract.events, contract.catalogue, *([] if encode else [contract.embeddings])]
+    wanted = [contract.events, contract.catalogue, *([] if vectors is None else [vectors])]
     spans: Spans = {}
     for topic in wanted:
         spans |= await follow.whole(consumer, topic.name, topic.partitions)

@@ -26,6 +26,7 @@ from streams.engine.publisher import TopicPartition
 from streams.engine.stats import Stats
 from streams.engine.store import MemoryPartition
 from streams.items import ItemEncoder
+from streams.records import ModelPlan, ServedModel
 from streams.replicas import Immediate, Replica
 from streams.shelves import ReplicaIndex
 from streams.topics import Topic, Topics
@@ -73,14 +74,23 @@ class InProcess:
         contract: the topics; recommendations are addressed to `contract.recommendations`.
         policy: how to recommend.
         limits: what the edge lets through.
-        encoder: encodes the catalogue; None where vectors come with the embeddings topic.
+        encoder: encodes the catalogue; None where vectors come with a topic of embeddings.
+        serving: the model whose vectors come with a topic; None for whichever is on the first of them.
         role: whose statistics these are.
     """
 
     def __init__(
-        self, contract: Topics, policy: Policy, limits: Limits, encoder: ItemEncoder | None = None, role: str = "replay"
+        self,
+        contract: Topics,
+        policy: Policy,
+        limits: Limits,
+        encoder: ItemEncoder | None = None,
+        role: str = "replay",
+        serving: ServedModel | None = None,
     ) -> None:
         self.replica = Replica(contract, _exact, limits)
+        if serving is not None:
+            self.replica.shelves.obey(ModelPlan(serving))
         self.stats = Stats(role)
         self.tables = {str(topic.table): MemoryTable(topic) for topic in contract if topic.table}
         self._contract = contract

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from streams import follow
 from streams.engine.effects import Record
 from streams.errors import BrokerError
-from streams.records import ModelPlan
+from streams.records import ModelPlan, ServedModel
 from streams.settings import KafkaSettings
 from streams.topics import Topics
 
@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder(ModelPlan).decode
 
 
 async def current(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> ModelPlan | None:
-    """The plan that holds now; None in a shop that never changed its model.
+    """The plan that holds now; None in a shop that never changed its model, or was reset since.
 
     Raises:
         BrokerError: the cluster cannot be reached.
@@ -27,8 +27,18 @@ async def current(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Model
     newest = None
     async with follow.reader(bootstrap, kafka) as consumer:
         async for record in follow.until_now(consumer, topics.models.name, topics.models.partitions):
-            newest = _plan(record) or newest
+            newest = _plan(record, newest)
     return newest
+
+
+async def serving(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> ServedModel | None:
+    """The model that serves by the plan; None where there is none.
+
+    Raises:
+        BrokerError: the cluster cannot be reached.
+    """
+    plan = await current(bootstrap, kafka, topics)
+    return None if plan is None else plan.serving
 
 
 async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncIterator[ModelPlan | None]:
@@ -37,11 +47,10 @@ async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Async
         newest = None
         spans = await follow.whole(consumer, topics.models.name, topics.models.partitions)
         async for record in follow.between(consumer, spans):
-            newest = _plan(record) or newest
+            newest = _plan(record, newest)
         yield newest
         async for record in follow.onwards(consumer, {place: span.end for place, span in spans.items()}):
-            if (plan := _plan(record)) is not None:
-                yield plan
+            yield (newest := _plan(record, newest))
 
 
 async def publish(bootstrap: str, kafka: KafkaSettings, topics: Topics, plan: ModelPlan) -> None:
@@ -60,5 +69,8 @@ async def publish(bootstrap: str, kafka: KafkaSettings, topics: Topics, plan: Mo
         await producer.stop()
 
 
-def _plan(record: Record) -> ModelPlan | None:
-    return _decode(record.value) if record.key == KEY and record.value else None
+def _plan(record: Record, before: ModelPlan | None) -> ModelPlan | None:
+    """The plan that holds after a record; None after the deletion of the one `before`."""
+    if record.key != KEY:
+        return before
+    return _decode(record.value) if record.value else None

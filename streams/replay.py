@@ -15,6 +15,9 @@ Neighbours are so up to rounding and to what the bound of a row cuts off, which 
 **Silence.** State needs the whole log; recommendations may be wanted for its end only. Units for which `speaks` is
 False are folded without any.
 
+**Model.** Vectors are those of the model that serves when the replay is made, from the topic that it is on: all of the
+log is replayed with it, whichever model served then.
+
 What a replay cannot know: a compacted topic holds the newest record of a key, so an item that has changed since is not
 there before its last change, and a worker's replica may have been a moment behind what a replay knows.
 """
@@ -33,6 +36,7 @@ from streams.edge import Limits
 from streams.engine.effects import Output, Record
 from streams.inprocess import InProcess, MemoryTable
 from streams.items import ItemEncoder
+from streams.records import ServedModel
 from streams.topics import Topics
 
 Unit = Sequence[Record]
@@ -109,8 +113,9 @@ class Replay:
         policy: how to recommend.
         limits: what the edge lets through.
         sink: gets every recommendation.
-        encoder: encodes the catalogue; None where vectors come with the embeddings topic.
+        encoder: encodes the catalogue; None where vectors come with a topic of embeddings.
         ledger: rows of the erasures, by partition and key; nothing is told of whom they cover.
+        serving: the model whose vectors come with a topic, where a shop has changed its model.
     """
 
     def __init__(
@@ -121,11 +126,12 @@ class Replay:
         sink: Sink,
         encoder: ItemEncoder | None = None,
         ledger: Mapping[tuple[int, bytes], bytes] | None = None,
+        serving: ServedModel | None = None,
     ) -> None:
         self.recommendations = 0
         self.records = 0
         self._contract = contract
-        self._shop = InProcess(contract, policy, limits, encoder)
+        self._shop = InProcess(contract, policy, limits, encoder, serving=serving)
         self._sink = sink
         self._key = limits.ledger.key
         self._erased = {place: codecs.decode_erasure(row) for place, row in (ledger or {}).items()}

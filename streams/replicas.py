@@ -211,8 +211,7 @@ class Replica:
 
     async def _apply_models(self, records: Iterable[Record]) -> None:
         for record in records:
-            if record.value:
-                self.shelves.obey(_decode_plan(record.value))
+            self.shelves.obey(_decode_plan(record.value) if record.value else None)
 
     def _forget(self, topic: str) -> None:
         for place in by_topic(self.as_of, topic):

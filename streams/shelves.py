@@ -89,9 +89,16 @@ class Shelves:
             if shelf is self.serving:
                 self.serving = self._shelves[topic]
 
-    def obey(self, plan: ModelPlan) -> None:
-        """Take note of a plan: clear the shelves whose model is not due any more, give up or finish a switch."""
-        self.plan = plan
+    def obey(self, plan: ModelPlan | None) -> None:
+        """Take note of a plan: clear the shelves whose model is not due any more, give up or finish a switch.
+
+        Without one, as after a reset, all are cleared, and the first topic serves with whatever model is on it.
+        """
+        before, self.plan = self.plan, plan
+        if plan is None:
+            if before is not None:
+                self._begin_anew()
+            return
         home = self.of(plan.serving)
         if self.serving.index is None:
             self.serving = home
@@ -162,6 +169,15 @@ class Shelves:
     def of(self, served: ServedModel) -> Shelf:
         """The shelf of a model."""
         return self._shelves[self._topics.slots[served.slot].name]
+
+    def _begin_anew(self) -> None:
+        for topic, shelf in self._shelves.items():
+            self._shelves[topic] = Shelf(topic)
+            if shelf.index is not None:
+                _close_later(shelf.index)
+        self.serving = self._shelves[self._topics.embeddings.name]
+        self._before = None
+        self.to_read_again |= self._shelves.keys()
 
     async def _checked(self) -> Verdict | None:
         if (before := self._before) is None:

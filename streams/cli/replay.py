@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams import admin, changelogs, history, policies
+from streams import admin, changelogs, history, modelplan, policies
 from streams.cli.shop import Shop
 from streams.edge import limits_of
 from streams.engine.effects import Output
@@ -23,8 +23,9 @@ from streams.engine.publisher import Publisher
 from streams.errors import ConfigError, ContractError, DataError
 from streams.history import Place, Plan
 from streams.items import load_item_encoder
+from streams.records import ServedModel
 from streams.replay import Replay, Sink, Unit
-from streams.topics import Topics
+from streams.topics import Topic, Topics
 
 _CHECKED = ("profiles", "trending")
 """Tables whose rows are the same bytes wherever they are made. Neighbours are sums over partitions, in any order."""
@@ -91,7 +92,7 @@ class Asked:
 @click.option("--until", type=PlaceParam(), help="End before it: an offset of the events, or a time.  [default: now]")
 @click.option("--every-event", is_flag=True, help="Recommend after every event, not once a basket.")
 @click.option(
-    "--encode", is_flag=True, help="Encode the catalogue with UPWELL_MODEL; leave the embeddings topic alone."
+    "--encode", is_flag=True, help="Encode the catalogue with UPWELL_MODEL; leave the embeddings topics alone."
 )
 @click.option("--to-topic", metavar="TOPIC", help="Send recommendations to this topic; it is created if missing.")
 @click.option(
@@ -115,7 +116,7 @@ def replay(**options: Any) -> None:
     their Kafka timestamps, and the nearest items are searched exactly. Digests of what came out are printed, for
     comparing. What a compacted topic no longer has is not there: an item appears with its newest record and its newest
     vector, so compare replays that were made before and after a change of the catalogue by their profiles, not by
-    their items.
+    their items. Vectors are those of the model that serves now (`upwell model swap`), for all of the log.
 
     \b
     Examples:
@@ -134,7 +135,9 @@ def replay(**options: Any) -> None:
 async def _replay(asked: Asked, shop: Shop) -> None:
     target = _target(shop.topics, asked.to_topic)
     async with shop.reader() as consumer:
-        plan = await history.plan(consumer, shop.topics, asked.start, asked.until or Place(), encode=asked.encode)
+        serving = None if asked.encode else await modelplan.serving(shop.bootstrap, shop.kafka, shop.topics)
+        vectors = None if asked.encode else _vectors(shop.topics, serving)
+        plan = await history.plan(consumer, shop.topics, asked.start, asked.until or Place(), vectors)
         if asked.dry_run:
             _show_plan(asked, plan)
             return
@@ -143,7 +146,7 @@ async def _replay(asked: Asked, shop: Shop) -> None:
         policy = policies.of(shop.settings)
         async with _sink(asked, shop, target) as sink:
             ledger = await changelogs.rows_of(consumer, shop.topics.erasures)
-            run = Replay(target, policy, limits_of(shop.settings), sink, encoder, ledger)
+            run = Replay(target, policy, limits_of(shop.settings), sink, encoder, ledger, serving)
             await run.run(_shown(history.units(consumer, plan, every_event=asked.every_event), plan), plan.speaks)
         summary = _summary(run, plan) | {"seconds": round(time.monotonic() - started, 3)}
         if asked.check:
@@ -157,6 +160,11 @@ async def _replay(asked: Asked, shop: Shop) -> None:
             "the rows on the topics are not what the events say. If workers are still behind, wait for them; if a "
             "version or a setting (UPWELL_EVENT_WEIGHTS, limits) changed since, `upwell reset` rebuilds the rows"
         )
+
+
+def _vectors(contract: Topics, serving: ServedModel | None) -> Topic:
+    """The topic that the vectors of the model that serves are on."""
+    return contract.embeddings if serving is None else contract.slots[serving.slot]
 
 
 def _target(contract: Topics, to_topic: str | None) -> Topics:

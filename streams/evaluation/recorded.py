@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from streams import follow, history
 from streams.core.erasure import Erasure
 from streams.edge import AcceptedEvent, Limits, accept_event, accept_item, erasure_of
-from streams.engine.effects import Rejection
+from streams.engine.effects import Record, Rejection
 from streams.evaluation.log import Log, assemble
 from streams.history import Place
 from streams.jsonl import Kind, Outgoing
@@ -43,24 +43,24 @@ async def read(
         limits: what workers let through.
         names: of the catalogue and the events topic, as the log's records shall carry them.
     """
-    plan = await history.plan(consumer, contract, Place(), until, encode=True)
+    plan = await history.plan(consumer, contract, Place(), until, None)
     found: list[Outgoing] = []
-    events: list[tuple[int, AcceptedEvent, bytes]] = []
+    events: list[tuple[Record, AcceptedEvent]] = []
     erased: dict[tuple[int, str], Erasure] = {}
     async for record in follow.between(consumer, plan.spans):
         if record.topic == contract.catalogue.name:
             item = accept_item(record, limits)
             if not isinstance(item, Rejection):
                 found.append(Outgoing(Kind.CATALOGUE, item[0].encode(), record.value, record.timestamp))
-        elif asked := erasure_of(record):
+        elif asked := erasure_of(record, limits):
             erased[record.partition, asked[0]] = asked[1]
         else:
             event = accept_event(record, limits)
-            if not isinstance(event, Rejection) and record.value is not None:
-                events.append((record.partition, event, record.value))
+            if not isinstance(event, Rejection):
+                events.append((record, event))
     found += (
-        Outgoing(Kind.EVENTS, event.shopper.encode(), value, event.timestamp)
-        for partition, event, value in events
-        if not event.erased_by(erased.get((partition, event.shopper), Erasure()))
+        Outgoing(Kind.EVENTS, record.key or b"", record.value, record.timestamp)
+        for record, event in events
+        if not event.erased_by(erased.get((record.partition, event.shopper), Erasure()))
     )
     return assemble(found, limits, names)

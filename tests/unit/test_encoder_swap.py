@@ -43,8 +43,8 @@ class Fed:
         self.replica = replica
         self._offset = 0
 
-    async def plan(self, plan: ModelPlan) -> set[str]:
-        await self._apply(TOPICS.models.name, [(b"encoder", msgspec.json.encode(plan))])
+    async def plan(self, plan: ModelPlan | None) -> set[str]:
+        await self._apply(TOPICS.models.name, [(b"encoder", msgspec.json.encode(plan) if plan else None)])
         return self.replica.to_read_again()
 
     async def encode(self, served: ServedModel, names: list[str], seed: int = 0) -> None:
@@ -208,6 +208,22 @@ async def test_a_new_replica_reads_the_topic_that_serves(fed: Fed) -> None:
     await fresh.encode(NEW, NAMES)
     assert (fresh.replica.searchable, fresh.replica.model) == (N, NEW.id)
     assert fresh.replica.ignored_vectors == 0, "nobody expected any on the other topic"
+
+
+async def test_without_its_plan_a_shop_is_served_by_the_first_topic_again(fed: Fed) -> None:
+    await fed.plan(CHANGING)
+    await fed.encode(NEW, NAMES)
+    await fed.replica.shelves.consider()
+    await fed.plan(DONE)
+    assert fed.replica.model == NEW.id
+    assert await fed.plan(None) == {topic.name for topic in TOPICS.slots.values()}
+    assert (fed.replica.model, fed.replica.searchable) == ("", 0)
+    assert fed.replica.rests_on().keys() == {f"{TOPICS.models.name}/0"}
+    await fed.encode(NEW, NAMES)
+    assert fed.replica.searchable == 0, "nobody asked for the second topic"
+    await fed.encode(OLD, NAMES)
+    assert (fed.replica.model, fed.replica.searchable) == (OLD.id, N)
+    assert await fed.replica.shelves.consider() is None
 
 
 def unasked() -> Model:
