@@ -23,6 +23,7 @@ from aiokafka.errors import CommitFailedError, KafkaError
 
 from streams import changelogs, follow
 from streams.admin import admin_client, patiently
+from streams.encoding import FIRST
 from streams.engine.effects import Output
 from streams.engine.publisher import Publisher
 from streams.errors import BrokerError, UpwellError
@@ -30,7 +31,16 @@ from streams.follow import Start
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topic, Topics
 
-ROLES = ("encoder", "profiles", "neighbours")
+_SOURCES = {
+    "encoder": ("catalogue", Start.BEGINNING),
+    "profiles": ("events", Start.BEGINNING),
+    # Pairs are made anew from the events: those on the topic are passed over.
+    "neighbours": ("pairs", Start.LATEST),
+}
+"""What each role reads, and where it shall begin."""
+
+_NEXT = f"{FIRST}-"
+"""How the roles begin that encode with another model than a shop's first."""
 
 _TOGETHER = 2_000
 _MEMBERS = 5  # (error code, group, state, protocol type, protocol, members, …)
@@ -94,7 +104,7 @@ class Reset:
                 # The ledger of erasures stays: what it covers must not be folded again.
                 if (topic.table is not None and topic != self.topics.erasures) or topic == self.topics.models:
                     rows[topic.name] = sorted(await changelogs.rows_of(consumer, topic))
-        groups = [await self._group(*group) for group in self._groups()]
+        groups = [await self._group(*group) for group in self._groups(await self._roles())]
         return Holdings(groups, rows, await asyncio.to_thread(self._directories))
 
     async def insist_on_rest(self) -> None:
@@ -105,8 +115,9 @@ class Reset:
             BrokerError: the cluster cannot be reached.
         """
         alive = {}
+        roles = await self._roles()
         async with admin_client(self.bootstrap, self.kafka) as client:
-            for name, _, _ in self._groups():
+            for name, _, _ in self._groups(roles):
                 # One at a time: the client misreads an answer about several.
                 for answer in await patiently(partial(client.describe_consumer_groups, [name])):
                     for group in answer.groups:
@@ -140,18 +151,23 @@ class Reset:
         # A worker that came while rows were being deleted may have written some that are gone now.
         await self.insist_on_rest()
 
-    def _groups(self) -> Iterable[tuple[str, Topic, Start]]:
-        """Name, source and where to begin. Pairs are made anew from the events: those on the topic are passed over."""
-        sources = {
-            "encoder": (self.topics.catalogue, Start.BEGINNING),
-            "profiles": (self.topics.events, Start.BEGINNING),
-            "neighbours": (self.topics.pairs, Start.LATEST),
-        }
-        return ((f"{self.settings.shop}.upwell.{role}", *sources[role]) for role in ROLES)
+    async def _roles(self) -> list[str]:
+        """The roles of workers, those among them that encoded, or do, as a plan of the models says."""
+        group = f"{self.settings.shop}.upwell."
+        async with admin_client(self.bootstrap, self.kafka) as client:
+            known = [name for name, *_ in await patiently(client.list_consumer_groups)]
+        return [*_SOURCES, *sorted(name.removeprefix(group) for name in known if name.startswith(group + _NEXT))]
+
+    def _groups(self, roles: Iterable[str]) -> Iterable[tuple[str, Topic, Start]]:
+        """Name, source and where to begin, of the group of each role."""
+        for role in roles:
+            source, start = _SOURCES[FIRST if role.startswith(_NEXT) else role]
+            yield f"{self.settings.shop}.upwell.{role}", getattr(self.topics, source), start
 
     def _directories(self) -> list[Directory]:
         tables = self.settings.data_dir / "tables"
-        paths = [*(tables / role for role in ROLES), self.settings.data_dir / "index"]
+        others = sorted(tables.glob(f"{_NEXT}*"))
+        paths = [*(tables / role for role in _SOURCES), *others, self.settings.data_dir / "index"]
         return [Directory(path, _size(path)) for path in paths if path.is_dir()]
 
     async def _group(self, name: str, source: Topic, start: Start) -> Group:

@@ -1,10 +1,17 @@
-"""`upwell model swap` while a worker answers: every recommendation has items, all by one model; then a restart."""
+"""`upwell model swap` while a worker answers: every recommendation has items, all by one model; then a restart.
+
+What rebuilds a shop follows the plan, too, or lets it go.
+"""
 
 import asyncio
 import json
+from pathlib import Path
+
+import msgspec
 
 from encoders.hashing import HashingEncoder
 from streams import codecs, follow, modelplan
+from streams.core.policy import Channel
 from streams.items import Recipe
 from streams.records import Recommendation
 from streams.settings import KafkaSettings, Settings
@@ -88,3 +95,44 @@ async def rows(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> dict[str
         if row is not None:
             found.setdefault(codecs.decode_embedding(row).model, set()).add(item)
     return found
+
+
+async def test_replay_and_reset_follow_the_plan(
+    settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics, tmp_path: Path
+) -> None:
+    async def run(*arguments: str | Path) -> tuple[int, str, str]:
+        return await asyncio.to_thread(upwell, settings, bootstrap, *arguments)
+
+    event = {"id": "e", "type": "view", "item": "oat-milk-0", "time": 1}
+    async with worker(settings, bootstrap), desk(shop_topics, bootstrap) as shop:
+        for item, title in ITEMS.items():
+            await shop.put(shop_topics.catalogue, item, {"id": item, "title": title})
+        await shop.ask("anna", event, lambda found: found.model == OLD and len(found.items) == 20)
+        code, _, err = await run("model", "swap", "hashing@256")
+        assert code == 0, err
+        await shop.ask("bert", event, lambda found: found.model == NEW)
+        plan = await modelplan.current(bootstrap, kafka, shop_topics)
+        assert plan is not None
+        group = f"{settings.shop}.upwell.{plan.serving.role}"
+        code, _, err = await run("reset", "--yes")
+        assert (code, f"{group} has 1" in err) == (1, True)
+
+    for options in ((), ("--encode",)):
+        file = tmp_path / "said.jsonl"
+        code, _, err = await run("replay", "--output", file, *options)
+        assert code == 0, err
+        said = [msgspec.json.decode(line, type=Recommendation) for line in file.read_bytes().splitlines()]
+        assert {one.model for one in said if one.items} == {OLD if options else NEW}
+        assert said[-1].items[0].channel == Channel.CONTENT
+
+    code, out, _ = await run("reset")
+    assert f"committed offsets of {group}: {len(ITEMS)} records" in out
+    assert f"rows on {shop_topics.embeddings_b.name}: {len(ITEMS)}" in out
+    assert f"rows on {shop_topics.models.name}: 1" in out
+    assert str(settings.data_dir / "tables" / plan.serving.role) in out
+    assert (await run("reset", "--yes"))[0] == 0
+    assert await modelplan.current(bootstrap, kafka, shop_topics) is None
+    assert await rows(bootstrap, kafka, shop_topics) == {}
+    assert not list(settings.data_dir.rglob("encoder*"))
+    async with worker(settings, bootstrap), desk(shop_topics, bootstrap) as shop:
+        await shop.ask("carla", event, lambda found: found.model == OLD and len(found.items) == 20)
