@@ -48,6 +48,7 @@ class LiveStats:
         tombstones: dead nodes in the graph.
         rebuilding: a new graph is being built beside the one that serves.
         nbytes: of rows, codes and graph: see `HnswIndex.nbytes`.
+        rebuilds: graphs that were built and swapped in.
     """
 
     items: int
@@ -55,6 +56,7 @@ class LiveStats:
     tombstones: int
     rebuilding: bool
     nbytes: int
+    rebuilds: int
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,9 @@ class LiveIndex:
         """How it is doing."""
 
         def look() -> LiveStats:
-            index = self._index
-            return LiveStats(len(index), index.pending, index.tombstones, self._rebuilder.running, index.nbytes)
+            index, rebuilder = self._index, self._rebuilder
+            graph = index.pending, index.tombstones, rebuilder.running
+            return LiveStats(len(index), *graph, index.nbytes, rebuilder.finished)
 
         stats: LiveStats = await self._run(look)
         return stats

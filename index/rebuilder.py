@@ -26,6 +26,8 @@ class Rebuilder:
         self._left = 0
         self._requested: tuple[Projection | None] | tuple[()] = ()
         self.running = False
+        self.finished = 0
+        """Graphs swapped in."""
 
     def request(self, projection: Projection | None) -> None:
         """Rebuild even if it is not due, in the dimensions of `projection` if that is given."""
@@ -58,6 +60,7 @@ class Rebuilder:
         if not self._inserting:
             self._index.finish_rebuild()
             self.running = False
+            self.finished += 1
             if self._requested:  # while it ran
                 self._wake()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from streams.engine.stats import Stats
 from streams.items import ItemEncoder
+from streams.telemetry.instruments import Telemetry
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Health:
     parts: list[Stats] = field(default_factory=list)
     encoders: dict[str, ItemEncoder] = field(default_factory=dict)
     starting: str | None = "starting"
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
     def troubles(self) -> dict[str, str]:
         """Part → what keeps it from working; empty for a worker that is ready."""

@@ -5,13 +5,14 @@ from its beginning. `load` returns when all that was there at its start is appli
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.engine.effects import Record
 from streams.replicas import Replica
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -44,6 +45,8 @@ class Replication:
         self, replica: Replica, topics: Topics, bootstrap: str, kafka: KafkaSettings, fetch_wait_ms: int
     ) -> None:
         self._replica = replica
+        self.on_applied: Callable[[str, Sequence[Record]], None] = lambda topic, records: None
+        """Told of what was applied since `load`: consecutive records of one partition of a topic."""
         self._models = topics.models
         self._topics = [topics.catalogue, *topics.slots.values(), topics.trending, topics.neighbours, topics.models]
         self._consumer = AIOKafkaConsumer(
@@ -106,7 +109,8 @@ class Replication:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._consider())
             while True:
-                await self._apply_next()
+                for topic, records in await self._apply_next():
+                    self.on_applied(topic, records)
 
     async def _consider(self) -> None:
         while True:
@@ -117,7 +121,7 @@ class Replication:
         """Leave the brokers."""
         await self._consumer.stop()
 
-    async def _apply_next(self) -> None:
+    async def _apply_next(self) -> list[tuple[str, Sequence[Record]]]:
         ignored = self._replica.ignored_vectors
         fetched: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=SLICE)
         for partition, records in fetched.items():
@@ -127,3 +131,4 @@ class Replication:
                 await self._rewind([place for place in self._consumer.assignment() if place.topic == topic])
         if self._replica.ignored_vectors > ignored == 0:
             _log.warning("vectors of another model are ignored", serving=self._replica.model)
+        return [(partition.topic, records) for partition, records in fetched.items()]

@@ -34,7 +34,7 @@ class IndexKeeper:
     """
 
     def __init__(self, directory: Path, stack: contextlib.AsyncExitStack, crossover: Crossover | None = None) -> None:
-        self._directory = directory
+        self.directory = directory
         self._stack = stack
         self._crossover = crossover
         self._saved: dict[str, int] = {}
@@ -46,7 +46,7 @@ class IndexKeeper:
 
     async def restore(self, replica: Replica) -> None:
         """Give the replica the newest sound snapshot, if there is one."""
-        found = await asyncio.to_thread(load, self._directory, self._crossover or _measured)
+        found = await asyncio.to_thread(load, self.directory, self._crossover or _measured)
         if found is None:
             return
         index, meta = found
@@ -65,7 +65,7 @@ class IndexKeeper:
             return
         meta = SnapshotMeta(replica.model, {partition: offset + 1 for partition, offset in held.items()})
         try:
-            await index.snapshot(self._directory, meta)
+            await index.snapshot(self.directory, meta)
         except SnapshotError as error:  # the topic has everything; a worker must not end for a cache
             _log.warning("the index was not saved", because=str(error))
         else:

@@ -33,6 +33,8 @@ from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
 from streams.snapshots import IndexKeeper
+from streams.telemetry.indexing import Applied, watch_index
+from streams.telemetry.observing import Heard, observe, watch_ends
 from streams.topics import Topics, topics
 from streams.watchdog import guard_loop, watch
 from streams.web.probes import probes
@@ -138,6 +140,7 @@ async def _work(
             await parts.replicate(replica, contract, keeper)
             policy = policies.of(settings)
             profiles = ProfilesHandler(contract, replica, policy, limits)
+            profiles.observer = Heard(parts.health.telemetry)
             tables = (contract.trending, contract.erasures, contract.profiles)
             await parts.consume(engine.Role("profiles", contract.events, tables, contract.dlq, profiles))
         gc.collect()
@@ -157,7 +160,9 @@ class _Parts:
         self._stack = stack
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
+        self._apps: dict[str, EngineApp] = {}
         self._run("loop", guard_loop())
+        self._run("ends", watch_ends(self.health.telemetry, self._apps, cluster.bootstrap, cluster.kafka))
 
     async def encode(self, contract: Topics, limits: Limits, load: LoadEncoder) -> None:
         """Start the encoder roles, and change them as the shop changes its model."""
@@ -178,8 +183,10 @@ class _Parts:
         app = engine.build_app(
             role, self._settings, self._cluster.kafka, self._cluster.bootstrap, instance_id=self._settings.instance
         )
+        observe(app, self.health.telemetry)
         self._stack.push_async_callback(app.stop)  # also where starting is interrupted
         await app.start()
+        self._apps[role.name] = app
         self.health.parts.append(app.stats)
         patience = self._settings.stall_timeout_s
         tasks = [
@@ -190,6 +197,7 @@ class _Parts:
 
         async def stop() -> None:
             self.health.parts.remove(app.stats)
+            del self._apps[role.name], self.health.telemetry.roles[role.name]
             for task in tasks:
                 self._tasks.discard(task)
                 await _cancelled(task)
@@ -207,7 +215,10 @@ class _Parts:
         await replication.load(_Teller())
         _log.info("replica is loaded", items=len(replica.facts), searchable=replica.searchable)
         self._stack.push_async_callback(keeper.save, replica)
+        telemetry = self.health.telemetry
+        replication.on_applied = Applied(telemetry, contract, replica)
         self._run("replica", replication.follow())
+        self._run("index", watch_index(telemetry, replica, keeper.directory))
         self._run("saving", keeper.save_every(SAVE_S, replica))
 
     async def first_to_end(self) -> None:

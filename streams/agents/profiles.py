@@ -1,8 +1,8 @@
 """Profiles agent: shopper events in, profile and popularity rows, pairs of items and recommendations out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -47,6 +47,14 @@ class _Update(NamedTuple):
         return self.shopper.encode(), None if self.gone else codecs.encode_profile(self.profile)
 
 
+class Observer(Protocol):
+    """Is told what was handled; it may be told again of a batch that is handled again."""
+
+    def handled(self, events: Iterable[AcceptedEvent], duplicates: int, sent: Iterable[Recommendation]) -> None:
+        """The accepted events of a batch, how many of them the profiles held already, and what was recommended."""
+        ...
+
+
 class ProfilesHandler:
     """Folds events into profiles and recommends anew to everyone who did something.
 
@@ -62,6 +70,7 @@ class ProfilesHandler:
         self._replica = replica
         self._policy = policy
         self._limits = limits
+        self.observer: Observer | None = None
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Fold a batch of the events topic."""
@@ -134,6 +143,7 @@ class ProfilesHandler:
         slates = await recommend(shoppers, replica, self._policy)
         topic = self._topics.recommendations.name
         outputs = [Output(topic, update.shopper.encode(), None, batch.partition) for update in updates if update.gone]
+        sent: list[Recommendation] = []
         for update, key, shopper, slate in zip(current, ids, shoppers, slates, strict=True):
             offset = update.profile.offset
             last = update.events[-1]
@@ -156,7 +166,11 @@ class ProfilesHandler:
                 policy=name,
                 stage=slate.stage,
             )
+            sent.append(recommendation)
             outputs.append(Output(topic, update.shopper.encode(), _encode(recommendation), batch.partition))
+        if self.observer is not None:
+            events = [event for update in updates for event in update.events]
+            self.observer.handled(events, len(events) - sum(len(update.new) for update in updates), sent)
         return outputs
 
 

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 from faust.types import TransportT
@@ -21,7 +21,7 @@ from yarl import URL
 
 from streams.engine.commit import Committer
 from streams.engine.consumer import Delivery, transport
-from streams.engine.effects import Handler
+from streams.engine.effects import Batch, Handler
 from streams.engine.lanes import Lanes
 from streams.engine.publisher import Publisher
 from streams.engine.stats import Stats
@@ -55,6 +55,14 @@ class Role:
     collect_ms: int | None = None
 
 
+class Commits(Protocol):
+    """`Committer`, or what stands around it."""
+
+    async def commit(self, batch: Batch, current: Callable[[], bool]) -> bool:
+        """See `Committer.commit`."""
+        ...
+
+
 class EngineApp(faust.App):
     """A Faust app whose data path is the engine's. Made by `build_app`."""
 
@@ -64,7 +72,7 @@ class EngineApp(faust.App):
         self.fetch_min_bytes = _COLLECTED_BYTES if role.collect_ms else 1
         self.source = role.source.name
         self.batch_topics = frozenset((self.source,))
-        self.committer: Committer
+        self.committer: Commits
         self.lanes = Lanes(self.consume, max_records)
         self.publisher = publisher
         self._out_of_time = False

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -51,6 +51,9 @@ class StatsCollector(Collector):
                 rejected.add_metric([stats.role, reason.value], count)
         yield rejected
         yield healthy
+        ready = GaugeMetricFamily("upwell_ready", "1 while the process does all of its work: `/readyz`")
+        ready.add_metric([], 0.0 if self._health.troubles() else 1.0)
+        yield ready
 
 
 ENCODING = {
@@ -91,6 +94,8 @@ def registry_of(health: Health) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(StatsCollector(health))
     registry.register(EncoderCollector(health))
+    registry.register(health.telemetry)
+    ProcessCollector(registry=registry)
     return registry
 
 

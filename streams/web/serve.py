@@ -33,6 +33,8 @@ from streams.replication import Replication
 from streams.serving import EncodesItems, Serving, TextSearch
 from streams.settings import ApiSettings, KafkaSettings, Settings
 from streams.snapshots import IndexKeeper
+from streams.telemetry.indexing import Applied, watch_index
+from streams.telemetry.instruments import Telemetry
 from streams.topics import Topics, topics
 from streams.watchdog import guard_loop
 from streams.web import application
@@ -107,7 +109,7 @@ async def _serve(
         searching = Gatherer(search.vectors) if search else None
         service = Service(serving, recommending, search, searching, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
-        live = Live(contract, state.replica, watch.look)
+        live = Live(contract, state.replica, watch.look, limits_of(settings))
         front = front_of(told.api, keyring, live)
         tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [searching.run()] if searching else []
@@ -117,7 +119,9 @@ async def _serve(
                 async with _listening(application.build(service, front), told.api, tls) as url:
                     _log.info("listening; reading the topics", url=url)
                     await state.load()
-                    background += [group.create_task(task) for task in state.following()]
+                    background += [
+                        group.create_task(task) for task in state.following(front.health.telemetry, contract)
+                    ]
                     front.health.starting = None
                     on_listening(url)
                     await asyncio.Event().wait()
@@ -162,9 +166,15 @@ class _State:
         await self.profiles.load()
         _log.info("state is loaded", items=len(self.replica.facts), searchable=self.replica.searchable)
 
-    def following(self) -> list[Coroutine[Any, Any, None]]:
+    def following(self, telemetry: Telemetry, contract: Topics) -> list[Coroutine[Any, Any, None]]:
         """What keeps it current, to be run until cancelled."""
-        return [self._replication.follow(), self.profiles.follow(), self._keeper.save_every(SAVE_S, self.replica)]
+        self._replication.on_applied = Applied(telemetry, contract, self.replica)
+        return [
+            self._replication.follow(),
+            self.profiles.follow(),
+            self._keeper.save_every(SAVE_S, self.replica),
+            watch_index(telemetry, self.replica, self._keeper.directory),
+        ]
 
 
 def secured(api: ApiSettings) -> tuple[Keyring | None, ssl.SSLContext | None]:
