@@ -112,6 +112,18 @@ async def last(consumer: AIOKafkaConsumer, spans: Spans) -> dict[TopicPartition,
     return {TopicPartition(record.topic, record.partition): record async for record in between(consumer, ends)}
 
 
+async def first(consumer: AIOKafkaConsumer, spans: Spans) -> dict[TopicPartition, Record]:
+    """The first record of each span that has one."""
+    found = {}
+    spans = {place: span for place, span in spans.items() if span.size}
+    for place, stream in zip(spans, streams(consumer, spans), strict=True):
+        async for record in stream:
+            found[place] = record
+            break
+        consumer.pause(place)
+    return found
+
+
 def streams(consumer: AIOKafkaConsumer, spans: Spans) -> list[AsyncIterator[Record]]:
     """The records of each span, to be taken in turn from whichever is wanted, but from one at a time."""
     _begin_at(consumer, {partition: span.begin for partition, span in spans.items()})

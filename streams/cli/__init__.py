@@ -14,6 +14,7 @@ COMMANDS = {
     "worker": "Turn events into recommendations, until stopped.",
     "serve": "Answer HTTP requests, until stopped.",
     "keys": "API keys for `upwell serve`.",
+    "status": "Who works, how far behind, how much there is, what was refused.",
     "doctor": "What is wrong here, and what to do about it.",
     "produce": "Send events or catalogue items from a JSON Lines file.",
     "tail": "Watch a topic: recommendations, events, refused records.",
