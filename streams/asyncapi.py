@@ -19,13 +19,13 @@ from streams import samples, yamltext
 from streams.records import RECORDS, DeadLetter
 from streams.topics import Topic, Topics
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 """Of the contract. A field that is added raises the minor number; a topic's `.v1` never changes its meaning."""
 
 HEADER_PREFIX = "upwell."
 """Headers of dead letters start with it."""
 
-_RECEIVED = frozenset({"events", "catalogue"})
+_RECEIVED = frozenset({"events", "catalogue", "questions"})
 """Topics that the shop writes and Upwell reads; Upwell writes the others."""
 
 Schema = dict[str, Any]

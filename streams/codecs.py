@@ -2,9 +2,14 @@
 
     version u8 ‖ source_offset i64 little-endian ‖ body
 
-    profiles    body = msgpack [recent, habits, seen, attributes]  (arrays; recent = [[item, type, weight, time], …],
-                habits = {item: [purchases, first, last, log_mass]}, seen = [u64, …],
-                attributes = {name: [time, value]}); version 1 has no attributes
+    profiles    body = msgpack [recent, habits, seen, attributes, past, against, shown, alias, habits_ms]  (arrays;
+                recent = [[item, type, weight, time], …], habits = {item: [purchases, first, last, log_mass]},
+                seen = [u64, …], attributes = {name: [time, value]}, past = {item: [last, log_mass]},
+                against = {item: [returns, last]}, shown = [[item, time], …], alias = [user, place] or nil,
+                habits_ms = half-life f64); version 2 ends with attributes, version 1 before them
+                Key 0xff ‖ user: what has moved to a user from their anonymous ids,
+                body = msgpack [applied, ids, profile]  (applied = {origin: offset, …}, ids = {shopper: origin, …},
+                profile = as above)
     trending    body = log_mass f64 little-endian; key = item, or 0xff ‖ segment ‖ 0xff ‖ item (0xff is in no UTF-8)
     erasures    body = time i64 little-endian
     neighbours  body = log_mass f64 little-endian ‖ msgpack [applied, partners]  (maps: applied = {origin: offset, …},
@@ -14,6 +19,10 @@
 A record of the pairs topic is no row; it carries what events of one partition add to the items of one other:
 
     version u8 ‖ msgpack [origin, [[offset, time, item, weight, [partner, …], [weight, …]], …]]
+
+So does a record of the merges topic; its key is the user:
+
+    version u8 ‖ msgpack [origin, [[offset, shopper, event, type, time, timestamp, item, profile], …]]
 
 The vectors of `embeddings` are stored as float16: a unit vector keeps its cosines to about 1e-4.
 """
@@ -29,13 +38,18 @@ import numpy.typing as npt
 
 from streams.core.cooccurrence import Delta, Neighbours
 from streams.core.erasure import Erasure
-from streams.core.events import NOTHING, Attributes, Interaction
-from streams.core.profile import Habit, Profile
+from streams.core.events import NOTHING, Alias, Attributes, EventType, Interaction
+from streams.core.halflives import HABIT_HALF_LIFE_MS
+from streams.core.memory import Against, Habit, Past
+from streams.core.merging import Joined, Move, whole
+from streams.core.profile import Impression, Profile
 from streams.core.trending import Popularity
 from streams.engine import rows
 from streams.errors import ContractError
 
-PROFILE_VERSION = 2
+PROFILE_VERSION = 3
+JOINED_VERSION = 1
+MERGES_VERSION = 1
 TRENDING_VERSION = 1
 ERASURE_VERSION = 1
 NEIGHBOURS_VERSION = 1
@@ -48,6 +62,28 @@ class _ProfileBody(NamedTuple):
     habits: dict[str, Habit]
     seen: tuple[int, ...]
     attributes: Attributes = NOTHING
+    past: dict[str, Past] = {}  # noqa: RUF012 - never changed
+    against: dict[str, Against] = {}  # noqa: RUF012
+    shown: tuple[Impression, ...] = ()
+    alias: Alias | None = None
+    habits_ms: float = HABIT_HALF_LIFE_MS
+
+
+class _JoinedBody(NamedTuple):
+    applied: dict[int, int]
+    ids: dict[str, int]
+    profile: _ProfileBody
+
+
+class _MoveBody(NamedTuple):
+    offset: int
+    shopper: str
+    event: str
+    type: EventType
+    time: int
+    timestamp: int
+    item: str | None
+    profile: _ProfileBody
 
 
 class _NeighboursBody(NamedTuple):
@@ -57,6 +93,8 @@ class _NeighboursBody(NamedTuple):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_profile = msgspec.msgpack.Decoder(_ProfileBody).decode
+_decode_joined = msgspec.msgpack.Decoder(_JoinedBody).decode
+_decode_merges = msgspec.msgpack.Decoder(tuple[int, list[_MoveBody]]).decode
 _decode_neighbours = msgspec.msgpack.Decoder(_NeighboursBody).decode
 _decode_pairs = msgspec.msgpack.Decoder(tuple[int, list[Delta]]).decode
 _LOG_MASS = struct.Struct("<d")
@@ -87,8 +125,7 @@ def _body(value: bytes, version: int, name: str, *, oldest: int | None = None) -
 
 def encode_profile(profile: Profile) -> bytes:
     """A profile as a row of the `profiles` table."""
-    body = _encode(_ProfileBody(profile.recent, profile.habits, profile.seen, profile.attributes))
-    return rows.header(PROFILE_VERSION, profile.offset) + body
+    return rows.header(PROFILE_VERSION, profile.offset) + _encode(_body_of(profile))
 
 
 def decode_profile(value: bytes | None) -> Profile:
@@ -101,6 +138,70 @@ def decode_profile(value: bytes | None) -> Profile:
         return Profile()
     body = _decode_profile(_body(value, PROFILE_VERSION, "profile", oldest=1))
     return Profile(rows.source_offset(value), *body)
+
+
+def profile_keys(user: str) -> tuple[bytes, bytes]:
+    """The keys of a user in the `profiles` table: of their own events, and of what has moved to them."""
+    own = user.encode()
+    return own, _APART + own
+
+
+def decode_whole(own: bytes | None, joined: bytes | None) -> Profile:
+    """A user's profile, of the rows under `profile_keys`.
+
+    Raises:
+        ContractError: when a newer version wrote a row.
+    """
+    return decode_profile(own) if joined is None else whole(decode_profile(own), decode_joined(joined))
+
+
+def encode_joined(joined: Joined) -> bytes:
+    """What has moved to a user as a row of the `profiles` table."""
+    body = _JoinedBody(joined.applied, joined.ids, _body_of(joined.profile))
+    return rows.header(JOINED_VERSION, joined.offset) + _encode(body)
+
+
+def decode_joined(value: bytes | None) -> Joined:
+    """What has moved to a user; nothing for None.
+
+    Raises:
+        ContractError: when another version wrote the row.
+    """
+    if value is None:
+        return Joined()
+    applied, ids, profile = _decode_joined(_body(value, JOINED_VERSION, "profile of anonymous ids"))
+    return Joined(rows.source_offset(value), applied, ids, Profile(-1, *profile))
+
+
+def encode_merges(origin: int, moves: Sequence[Move]) -> bytes:
+    """What events of the partition `origin` bring to a user, as a record of the merges topic."""
+    bodies = [_MoveBody(*move[:-1], _body_of(move.profile)) for move in moves]
+    return bytes([MERGES_VERSION]) + _encode((origin, bodies))
+
+
+def decode_merges(value: bytes) -> tuple[int, list[Move]]:
+    """Origin and moves of a record of the merges topic.
+
+    Raises:
+        ContractError: when another version wrote it, or something else.
+    """
+    if value[:1] != bytes([MERGES_VERSION]):
+        raise ContractError(
+            f"a merges record has version {value[:1].hex() or 'none'}, this Upwell reads {MERGES_VERSION:02x}: "
+            "run the version that wrote it until it has read them all"
+        )
+    try:
+        origin, bodies = _decode_merges(value[1:])
+    except msgspec.DecodeError as error:
+        raise ContractError(f"a merges record is none: {error}") from None
+    return origin, [Move(*body[:-1], Profile(-1, *body.profile)) for body in bodies]
+
+
+def _body_of(profile: Profile) -> _ProfileBody:
+    return _ProfileBody(
+        profile.recent, profile.habits, profile.seen, profile.attributes,
+        profile.past, profile.against, profile.shown, profile.alias, profile.habits_ms,
+    )  # fmt: skip
 
 
 def popularity_key(item: str, segment: str | None = None) -> bytes:

@@ -32,6 +32,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     anonymous_id: Annotated[Id, Meta(description="cookie or device id of a shopper who is not logged in")] | None = None
     query: Annotated[str, Meta(max_length=1024, description="search text")] | None = None
     attributes: Annotated[Attributes, Meta(description="anything else: device, country, campaign")] | None = None
+    alias: Annotated[Id, Meta(description="for `login`: the user whom the `anonymous_id` has logged in as")] | None = (
+        msgspec.field(name="as", default=None)
+    )
 
 
 class CatalogueItem(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,9 +7,8 @@ Channels speak different languages (a cosine, a count, a mass), so they are fuse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from streams.core import decay
 from streams.core.policy import Channel
-from streams.core.profile import HABIT_HALF_LIFE_MS, Profile
+from streams.core.profile import Profile, purchases
 
 RRF_K = 60
 """Rank constant of the paper: how little the very first ranks stand out."""
@@ -77,8 +76,7 @@ def buy_again(profile: Profile, now: int) -> list[str]:
 
 def habit_strengths(profile: Profile, now: int) -> dict[str, float]:
     """Decayed number of purchases by item: personal frequency and recency. Bought once is half a habit."""
-    counts = decay.values_at((habit.log_mass for habit in profile.habits.values()), now, HABIT_HALF_LIFE_MS)
     return {
-        item: count if habit.purchases > 1 else 0.5 * count
-        for count, (item, habit) in zip(counts, profile.habits.items(), strict=True)
+        item: count if profile.habits[item].purchases > 1 else 0.5 * count
+        for item, count in purchases(profile, now).items()
     }

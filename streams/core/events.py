@@ -21,6 +21,7 @@ class EventType(StrEnum):
     RATING = "rating"
     DISLIKE = "dislike"
     SEARCH = "search"
+    LOGIN = "login"
 
 
 WEIGHTS: Mapping[EventType, float] = {
@@ -35,6 +36,7 @@ WEIGHTS: Mapping[EventType, float] = {
     EventType.RATING: 1.0,
     EventType.DISLIKE: -1.0,
     EventType.SEARCH: 0.0,
+    EventType.LOGIN: 0.0,
 }
 """How much an event says for (or against) its item. A rating's weight is scaled by its stars."""
 
@@ -56,6 +58,8 @@ class EventLike(Protocol):
     def value(self) -> float | None: ...
     @property
     def anonymous_id(self) -> str | None: ...
+    @property
+    def alias(self) -> str | None: ...
 
 
 class Interaction(NamedTuple):
@@ -80,16 +84,24 @@ Attributes: TypeAlias = Mapping[str, Known]
 NOTHING: Attributes = {}
 
 
+class Alias(NamedTuple):
+    """Whom an anonymous shopper has logged in as: the user, and the hash that tells the partition of their events."""
+
+    user: str
+    place: int
+
+
 class Arrival(NamedTuple):
     """An interaction (None: an event that says nothing of an item) with where in the log it stands.
 
-    `told` is what the event tells of its shopper.
+    `told` is what the event tells of its shopper, `login` whom they log in as with it.
     """
 
     offset: int
     event: str
     interaction: Interaction | None
     told: Attributes = NOTHING
+    login: Alias | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +144,7 @@ def validate(
         max_future_ms: how far the event's own time may be ahead of `timestamp`.
 
     Returns:
-        The interaction; None for an event that is fine but says nothing of an item (a search); or Invalid.
+        The interaction; None for an event that is fine but says nothing of an item (a search, a login); or Invalid.
     """
     shopper = event.user or event.anonymous_id
     if shopper is None:
@@ -143,6 +155,8 @@ def validate(
         return Invalid(
             "time-travel", f"event time {event.time} is more than {max_future_ms} ms ahead of the record's {timestamp}"
         )
+    if event.type is EventType.LOGIN:
+        return _validate_login(event)
     if event.item is None:
         if event.type is EventType.SEARCH:
             return None
@@ -153,3 +167,13 @@ def validate(
             return Invalid("invalid", "`value` of a rating must be stars from 1 to 5")
         weight *= (event.value - 3.0) / 2.0
     return Interaction(event.item, event.type, weight, event.time)
+
+
+def _validate_login(event: EventLike) -> Invalid | None:
+    if event.anonymous_id is None or event.user is not None:
+        return Invalid("invalid", "a login belongs to the `anonymous_id` that it names, and carries no `user`")
+    if event.alias is None:
+        return Invalid("invalid", "`as` is missing in an event of type login: the user who has logged in")
+    if event.alias == event.anonymous_id:
+        return Invalid("invalid", "`as` of a login is the `anonymous_id` itself: wanted the user who has logged in")
+    return None

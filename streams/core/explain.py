@@ -12,8 +12,10 @@ from streams.core.candidates import Candidate
 from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
+from streams.core.halflives import INTENT_HALF_LIFE
+from streams.core.memory import Habit
 from streams.core.policy import Channel
-from streams.core.profile import INTENT_HALF_LIFE, Habit, Profile
+from streams.core.profile import Profile
 
 CITED = 2
 """Events cited for one reason."""

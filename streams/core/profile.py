@@ -1,66 +1,76 @@
 """A shopper's profile: a pure function of the shopper's events.
 
     events ──► fold ──► Profile ──► interests ──► weighted items ──► (vectors are looked up by the caller)
-                          │ recent: ring of the last interactions, by event time
-                          │ habits: what was bought, how often, when last, for buying again
-                          │ seen:   ids of the last events, so that a producer's duplicate counts once
-                          └ attributes: the newest of what events told of the shopper, for segments
+                          │ recent:  ring of the last interactions, by event time
+                          │ shown:   ring of the last impressions, for what is shown again and again
+                          │ habits, past, against: what was bought, liked and turned down (`streams.core.memory`)
+                          │ seen:    ids of the last events, so that a producer's duplicate counts once
+                          │ attributes: the newest of what events told of the shopper, for segments
+                          └ alias:   whom an anonymous shopper has logged in as (`streams.core.merging`)
 
 A profile holds items, never vectors: a late embedding or a new model needs no rewriting of rows, every
 contribution can be named and removed, and a replay gives the same bytes.
 
 **Late and out-of-order events.** An event counts by its own time, not by its arrival: it takes its place in the
-ring by event time (at equal times, by arrival), unless the ring is full of newer ones; habits are sums and extremes,
+rings by event time (at equal times, by arrival), unless they are full of newer ones; the rest is sums and extremes,
 which do not ask for order. So any order of arrival gives the same profile, up to what the bounds cut off.
 
 **Duplicates.** An arrival at or below the profile's offset was applied before (a redelivery) and changes nothing; so
 does one whose event id is among the last `SEEN` ids (a producer's retry under a new offset).
+
+**Half-lives.** The one of habits is part of every sum that is kept, so a profile says which one it was folded with; the
+others are only asked for when a profile is read.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from streams.core import decay
+from streams.core import decay, memory
 from streams.core.coldstart import learn
-from streams.core.events import Arrival, Attributes, EventType, Interaction
+from streams.core.events import Alias, Arrival, Attributes, EventType, Interaction
+from streams.core.halflives import HABIT_HALF_LIFE_MS, HALF_LIVES, HalfLives
+from streams.core.memory import Against, Habit, Past
 
 RING = 50
 """Recent interactions kept."""
 
-HABITS = 256
-"""Bought items kept; past that the one with the smallest decayed mass goes."""
+SHOWN = 100
+"""Impressions kept: those of about five lists of 20."""
 
 SEEN = 64
 """Event ids remembered for dropping a producer's duplicates."""
 
-HABIT_HALF_LIFE_MS = 60.0 * decay.DAY_MS
-"""A purchase counts half as much after this time."""
 
-INTENT_HALF_LIFE = 6.0
-"""Short-term intent: an interaction counts half as much after this many newer ones."""
+class Impression(NamedTuple):
+    """That a shopper was shown an item. `time` in Unix milliseconds."""
 
-
-class Habit(NamedTuple):
-    """What is kept of a bought item: how often, first and last time (Unix ms), log of decayed count."""
-
-    purchases: int
-    first: int
-    last: int
-    log_mass: float
+    item: str
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A shopper as of a source offset. `recent` is ordered by event time, newest last."""
+    """A shopper as of a source offset. `recent` and `shown` are ordered by event time, newest last.
+
+    `habits_ms` is the half-life that `habits` and `past` were folded with.
+    """
 
     offset: int = -1
     recent: tuple[Interaction, ...] = ()
     habits: dict[str, Habit] = field(default_factory=dict)
     seen: tuple[int, ...] = ()
     attributes: Attributes = field(default_factory=dict)
+    past: dict[str, Past] = field(default_factory=dict)
+    against: dict[str, Against] = field(default_factory=dict)
+    shown: tuple[Impression, ...] = ()
+    alias: Alias | None = None
+    habits_ms: float = HABIT_HALF_LIFE_MS
+
+
+_Timed = TypeVar("_Timed", Interaction, Impression)
 
 
 class Interest(NamedTuple):
@@ -90,53 +100,101 @@ def fresh(profile: Profile, arrivals: Iterable[Arrival]) -> list[Arrival]:
     return new
 
 
-def fold(profile: Profile, arrivals: Sequence[Arrival]) -> Profile:
+def fold(profile: Profile, arrivals: Sequence[Arrival], half_lives: HalfLives = HALF_LIVES) -> Profile:
     """Apply a shopper's arrivals, in offset order. Returns the same object when all were applied before."""
-    return absorb(profile, fresh(profile, arrivals), arrivals[-1].offset) if arrivals else profile
+    return absorb(profile, fresh(profile, arrivals), arrivals[-1].offset, half_lives) if arrivals else profile
 
 
-def absorb(profile: Profile, new: Iterable[Arrival], offset: int) -> Profile:
+def absorb(profile: Profile, new: Iterable[Arrival], offset: int, half_lives: HalfLives = HALF_LIVES) -> Profile:
     """Apply what `fresh` let through of a shopper's arrivals, the last of which is at `offset`."""
     if offset <= profile.offset:
         return profile
-    recent = list(profile.recent)
-    habits = dict(profile.habits)
-    seen = list(profile.seen)
-    attributes = profile.attributes
+    profile = rebased(profile, half_lives.habits_ms)
+    recent, shown, seen = list(profile.recent), list(profile.shown), list(profile.seen)
+    habits, past, against = dict(profile.habits), dict(profile.past), dict(profile.against)
+    attributes, alias = profile.attributes, profile.alias
     for arrival in new:
         seen.append(fingerprint(arrival.event))
         attributes = learn(attributes, arrival.told)
-        if arrival.interaction is not None:
-            remember(recent, arrival.interaction)
-            if arrival.interaction.type is EventType.PURCHASE and arrival.interaction.weight > 0:
-                _bought(habits, arrival.interaction)
-    return Profile(offset, tuple(recent), habits, tuple(seen[-SEEN:]), attributes)
+        alias = arrival.login or alias
+        interaction = arrival.interaction
+        if interaction is None:
+            continue
+        if interaction.type is EventType.IMPRESSION:
+            _insert(shown, Impression(interaction.item, interaction.time), SHOWN)
+        remember(recent, interaction)
+        if interaction.weight > 0 and interaction.type is EventType.PURCHASE:
+            memory.bought(habits, interaction, profile.habits_ms)
+        elif interaction.weight > 0:
+            memory.liked(past, interaction, profile.habits_ms)
+        elif interaction.weight < 0 and interaction.type in memory.LASTING:
+            memory.turned_down(against, interaction)
+    return Profile(
+        offset, tuple(recent), habits, tuple(seen[-SEEN:]), attributes, past, against, tuple(shown), alias,
+        profile.habits_ms,
+    )  # fmt: skip
 
 
 def remember(recent: list[Interaction], interaction: Interaction) -> None:
-    """Insert by event time, after those of the same time; drop the oldest past the bound."""
-    recent.insert(bisect_right(recent, interaction.time, key=lambda kept: kept.time), interaction)
-    if len(recent) > RING:
-        del recent[0]
+    """Insert by event time, after those of the same time; drop the oldest past the bound.
+
+    Impressions that weigh nothing stay out: a list of 20 would push out what the shopper did.
+    """
+    if interaction.weight or interaction.type is not EventType.IMPRESSION:
+        _insert(recent, interaction, RING)
 
 
-def _bought(habits: dict[str, Habit], purchase: Interaction) -> None:
-    mass = decay.log_mass(purchase.weight, purchase.time, HABIT_HALF_LIFE_MS)
-    old = habits.get(purchase.item)
-    if old is None:
-        habits[purchase.item] = Habit(1, purchase.time, purchase.time, mass)
-    else:
-        habits[purchase.item] = Habit(
-            old.purchases + 1,
-            min(old.first, purchase.time),
-            max(old.last, purchase.time),
-            decay.add(old.log_mass, mass),
-        )
-    if len(habits) > HABITS:
-        del habits[min(habits, key=lambda item: (habits[item].log_mass, item))]
+def rebased(profile: Profile, habits_ms: float) -> Profile:
+    """The profile with its sums under another half-life of habits; the same object where it is the one it has."""
+    old = profile.habits_ms
+    if old == habits_ms:
+        return profile
+    return replace(
+        profile,
+        habits={
+            item: habit._replace(log_mass=memory.rebased(habit.log_mass, habit.last, old, habits_ms))
+            for item, habit in profile.habits.items()
+        },
+        past={
+            item: past._replace(log_mass=memory.rebased(past.log_mass, past.last, old, habits_ms))
+            for item, past in profile.past.items()
+        },
+        habits_ms=habits_ms,
+    )
 
 
-def interests(profile: Profile, now: int) -> list[Interest]:
+def united(one: Profile, other: Profile) -> Profile:
+    """What two histories made, as of one history of both; offset and alias are those of `one`.
+
+    The half-life is that of `one`, unless there is nothing in it. Equal to the fold of all their events, up to what the
+    bounds cut off, the order of what happened at equal times, and which event ids are the last.
+    """
+    if one.seen:
+        other = rebased(other, one.habits_ms)
+    return replace(
+        one,
+        habits_ms=other.habits_ms,
+        recent=_merged(one.recent, other.recent)[-RING:],
+        habits=memory.joined_habits(one.habits, other.habits),
+        seen=(*other.seen, *one.seen)[-SEEN:],
+        attributes=learn(one.attributes, other.attributes),
+        past=memory.joined_past(one.past, other.past),
+        against=memory.joined_against(one.against, other.against),
+        shown=_merged(one.shown, other.shown)[-SHOWN:],
+    )
+
+
+def _insert(ring: list[_Timed], new: _Timed, most: int) -> None:
+    ring.insert(bisect_right(ring, new.time, key=lambda kept: kept.time), new)
+    if len(ring) > most:
+        del ring[0]
+
+
+def _merged(one: tuple[_Timed, ...], other: tuple[_Timed, ...]) -> tuple[_Timed, ...]:
+    return tuple(sorted(other + one, key=lambda kept: kept.time)) if one and other else one or other
+
+
+def interests(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) -> list[Interest]:
     """The directions to search in: what the shopper is after just now, and what they keep buying.
 
     `now` is event time in Unix milliseconds. An interest without items is left out.
@@ -145,24 +203,50 @@ def interests(profile: Profile, now: int) -> list[Interest]:
     intent: dict[str, float] = {}
     for age, interaction in enumerate(reversed(profile.recent)):
         if interaction.weight:
-            weight = interaction.weight * 0.5 ** (age / INTENT_HALF_LIFE)
+            weight = interaction.weight * 0.5 ** (age / half_lives.intent)
             intent[interaction.item] = intent.get(interaction.item, 0.0) + weight
     if any(weight > 0 for weight in intent.values()):
         found.append(Interest("intent", list(intent), list(intent.values())))
-    if profile.habits:
-        masses = (habit.log_mass for habit in profile.habits.values())
-        weights = decay.values_at(masses, now, HABIT_HALF_LIFE_MS)
-        found.append(Interest("habits", list(profile.habits), weights))
+    if counts := purchases(profile, now):
+        found.append(Interest("habits", list(counts), list(counts.values())))
     return found
 
 
+def purchases(profile: Profile, now: int) -> dict[str, float]:
+    """How often, decayed to `now`, each item was bought and not sent back. Items of which none is left are left out."""
+    counts = decay.values_at((habit.log_mass for habit in profile.habits.values()), now, profile.habits_ms)
+    left: dict[str, float] = {}
+    for count, (item, habit) in zip(counts, profile.habits.items(), strict=True):
+        word = profile.against.get(item)
+        if word is None or not word.returns:
+            left[item] = count
+        elif word.returns < habit.purchases:
+            left[item] = count * (habit.purchases - word.returns) / habit.purchases
+    return left
+
+
+def long_term(profile: Profile, now: int) -> dict[str, float]:
+    """Everything that the shopper was ever for, as far as it is remembered: item → decayed weight at `now`."""
+    weights = purchases(profile, now)
+    values = decay.values_at((past.log_mass for past in profile.past.values()), now, profile.habits_ms)
+    for item, value in zip(profile.past, values, strict=True):
+        weights[item] = weights.get(item, 0.0) + value
+    return weights
+
+
 def rejected(profile: Profile) -> set[str]:
-    """Items the shopper turned down: the newest thing said of them was negative."""
+    """Items the shopper turned down: the newest thing said of them was negative.
+
+    Any word counts while it is among the recent ones; one of a lasting type holds for as long as it is remembered.
+    """
     newest: dict[str, float] = {}
     for interaction in profile.recent:
         if interaction.weight:
             newest[interaction.item] = interaction.weight
-    return {item for item, weight in newest.items() if weight < 0}
+    turned_down = {item for item, weight in newest.items() if weight < 0}
+    return turned_down.union(
+        item for item, word in profile.against.items() if item not in newest and word.last > _last_for(profile, item)
+    )
 
 
 def in_cart(profile: Profile) -> set[str]:
@@ -174,3 +258,22 @@ def in_cart(profile: Profile) -> set[str]:
         elif interaction.type in (EventType.UNCART, EventType.PURCHASE):
             cart.discard(interaction.item)
     return cart
+
+
+def unanswered(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) -> dict[str, float]:
+    """How often, decayed, each item was shown since the shopper last did anything for it. Items never so are left out.
+
+    `now` is event time in Unix milliseconds; impressions after it count whole.
+    """
+    counts: dict[str, float] = {}
+    for item, time in profile.shown:
+        if time > _last_for(profile, item):
+            count = 0.5 ** (max(now - time, 0) / half_lives.impressions_ms)
+            counts[item] = counts.get(item, 0.0) + count
+    return counts
+
+
+def _last_for(profile: Profile, item: str) -> int:
+    """When the shopper last did anything for an item, Unix milliseconds; -1 for never, as far as it is remembered."""
+    habit, past = profile.habits.get(item), profile.past.get(item)
+    return max(habit.last if habit else -1, past.last if past else -1)

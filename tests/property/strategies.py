@@ -9,7 +9,10 @@ T0 = 1_700_000_000_000
 
 items = st.sampled_from([f"item-{number}" for number in range(12)])
 times = st.integers(T0, T0 + 400 * DAY)
-types = st.sampled_from([EventType.VIEW, EventType.CART, EventType.UNCART, EventType.PURCHASE, EventType.DISLIKE])
+types = st.sampled_from([
+    EventType.IMPRESSION, EventType.VIEW, EventType.CART, EventType.UNCART, EventType.PURCHASE, EventType.RETURN,
+    EventType.DISLIKE,
+])  # fmt: skip
 
 
 @st.composite
