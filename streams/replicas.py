@@ -19,6 +19,7 @@ import numpy as np
 from index.base import VectorIndex, Vectors
 from streams import codecs
 from streams.core import coldstart, decay, exploration
+from streams.core.answers.lexicon import Lexicon
 from streams.core.categories import Categories
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.profile import Profile
@@ -74,6 +75,8 @@ class Facts(NamedTuple):
     brand: str | None
     price: float | None
     attributes: Mapping[str, Scalar]
+    currency: str | None = None
+    rating: float | None = None
 
 
 def facts_of(item: CatalogueItem) -> Facts:
@@ -85,6 +88,8 @@ def facts_of(item: CatalogueItem) -> Facts:
         item.brand,
         item.price,
         item.attributes,
+        item.currency,
+        item.rating,
     )
 
 
@@ -102,6 +107,8 @@ class Replica:
         self.neighbourhood = Neighbourhood()
         self.as_of: dict[str, int] = {}
         """`topic/partition` → offset of the last record applied."""
+        self.lexicon: Lexicon | None = None
+        """The words of the catalogue, where somebody answers questions; to be set before anything is applied."""
         self.shelves = Shelves(topics, make_index)
         self._pinned: Shelf | None = None
         self._limits = limits
@@ -202,6 +209,8 @@ class Replica:
             if isinstance(accepted, Rejection):  # the encoder agent sends it to the dead-letter topic
                 continue
             key, item = accepted
+            if self.lexicon is not None:
+                self.lexicon.put(key, item)
             if item is None:
                 self.facts.pop(key, None)
                 self.categories.put(key, ())
