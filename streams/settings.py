@@ -171,8 +171,12 @@ class Settings(BaseSettings):
         pattern=r"^[a-zA-Z0-9._-]{1,80}$",
         description="this worker's name, which no other has: a restart within the session timeout moves no partitions",
     )
-    probe_port: int | None = Field(
-        None, ge=0, le=65_535, description="serve /livez /readyz /metrics on 127.0.0.1 there"
+    probe_port: int | None = Field(None, ge=0, le=65_535, description="serve /livez /readyz /metrics on this port")
+    probe_host: str = Field(
+        "127.0.0.1", description="address of the probes, which ask for no key; 0.0.0.0 in a container that is scraped"
+    )
+    traces: bool = Field(
+        False, description="tell OpenTelemetry what becomes of events (extra `otel`; OTEL_* variables say where to)"
     )
     stall_timeout_s: float = Field(
         300.0, ge=10.0, description="a worker that consumes nothing for so long while the log grows ends itself"

@@ -117,7 +117,7 @@ async def _work(
     async with contextlib.AsyncExitStack() as stack:
         parts = _Parts(settings, cluster, stack)
         if settings.probe_port is not None:
-            await stack.enter_async_context(probes(parts.health, settings.probe_port))
+            await stack.enter_async_context(probes(parts.health, settings.probe_port, settings.probe_host))
         if Role.ENCODER in roles:
             await parts.encode(contract, limits, load_encoder)
         if Role.NEIGHBOURS in roles:

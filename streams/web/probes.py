@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics` of a worker, on 127.0.0.1 alone."""
+"""`/livez`, `/readyz` and `/metrics` of a worker, on 127.0.0.1 unless told otherwise."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -125,22 +125,22 @@ def application(health: Health) -> web.Application:
 
 
 @contextlib.asynccontextmanager
-async def probes(health: Health, port: int) -> AsyncIterator[int]:
+async def probes(health: Health, port: int, host: str = HOST) -> AsyncIterator[int]:
     """Serve the probes; hands out the port (a free one for 0).
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is taken, or the address is none of this machine's.
     """
     runner = web.AppRunner(application(health), access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, port)
+        site = web.TCPSite(runner, host, port)
         try:
             await site.start()
         except OSError as error:
             raise ConfigError(
-                f"port {port} on {HOST} cannot be used for the probes ({error.strerror}): choose another with "
-                "UPWELL_PROBE_PORT, or leave it unset"
+                f"port {port} on {host} cannot be used for the probes ({error.strerror}): choose another with "
+                "UPWELL_PROBE_PORT or UPWELL_PROBE_HOST, or leave it unset"
             ) from None
         yield int(runner.addresses[0][1])
     finally:
