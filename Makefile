@@ -50,8 +50,9 @@ format: $(READY)  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-contract: $(READY)  ## write docs/asyncapi.yaml and docs/schemas anew from the code
+contract: $(READY)  ## write docs/asyncapi.yaml, docs/schemas and docs/configuration.md anew from the code
 	$(BIN)/upwell contract write docs
+	$(BIN)/upwell config --markdown > docs/configuration.md
 
 faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks (ROUNDS=8 SEED=1)
 	UPWELL_FAULT_ROUNDS=$(ROUNDS) UPWELL_FAULT_SEED=$(SEED) $(BIN)/python -m pytest tests/faults --timeout 1800 $(ARGS)

@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "Answer HTTP requests, until stopped.",
     "keys": "API keys for `upwell serve`.",
     "status": "Who works, how far behind, how much there is, what was refused.",
+    "config": "The settings in force, each with where it came from.",
     "doctor": "What is wrong here, and what to do about it.",
     "produce": "Send events or catalogue items from a JSON Lines file.",
     "tail": "Watch a topic: recommendations, events, refused records.",
