@@ -3,25 +3,32 @@
 Every rule is a function of the record alone, so that a replay accepts and refuses the same records.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
+from streams import pseudonyms
 from streams.core import coldstart, events
 from streams.core.erasure import Erasure, Ledger
 from streams.core.events import Arrival, EventType
 from streams.engine.effects import Record, Rejection, RejectReason
 from streams.errors import ConfigError
-from streams.records import CatalogueItem, Event
+from streams.pseudonyms import Pseudonyms, UnknownVersionError
+from streams.records import CatalogueItem, Event, Question
 from streams.settings import Settings
 
 ERASE = "upwell.erase"
 """A record without value that carries this header erases its key; any other one is refused as an event."""
 
+_QUOTES = re.compile(r"(?<=^Invalid enum value) .*(?= - at )", re.DOTALL)
+"""The one validation message that quotes the record, and where."""
+
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_item = msgspec.json.Decoder(CatalogueItem).decode
+_decode_question = msgspec.json.Decoder(Question).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Limits:
     """What the edge lets through, and what it takes from it.
 
     Sizes in bytes, times in milliseconds; `weights` by event type; `segments` are the attributes of events that tell
-    of their shopper; `ledger` knows who has been erased.
+    of their shopper; `ledger` knows who has been erased; `pseudonyms`, if any, stand for shoppers from here on.
     """
 
     max_event_bytes: int
@@ -38,13 +45,14 @@ class Limits:
     weights: Mapping[EventType, float]
     segments: tuple[str, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
+    pseudonyms: Pseudonyms | None = None
 
 
 def limits_of(settings: Settings) -> Limits:
     """The limits that the settings say.
 
     Raises:
-        ConfigError: when an event weight is wrong.
+        ConfigError: an event weight or the pseudonyms' keys are wrong.
     """
     try:
         weights = events.weights(settings.event_weights)
@@ -58,6 +66,7 @@ def limits_of(settings: Settings) -> Limits:
         weights,
         settings.segments,
         Ledger(secret.encode()),
+        pseudonyms.of_settings(settings),
     )
 
 
@@ -74,13 +83,19 @@ class AcceptedEvent(NamedTuple):
         return erasure.covers(self.arrival.offset, self.event.time, self.timestamp)
 
 
-def erasure_of(record: Record) -> tuple[str, Erasure] | None:
+def erasure_of(record: Record, limits: Limits) -> tuple[str, Erasure] | None:
     """The shopper whom a record of the events topic asks to forget; None for any other record."""
     if record.value is not None or not record.key or all(name != ERASE for name, _ in record.headers):
         return None
+    shopper = shopper_of(record.key, limits)
+    return None if shopper is None else (shopper, Erasure(record.offset, record.timestamp))
+
+
+def shopper_of(key: bytes | None, limits: Limits) -> str | None:
+    """The shopper whom a key of the events topic names, by pseudonym where there are any; None for nobody."""
     try:
-        return record.key.decode(), Erasure(record.offset, record.timestamp)
-    except UnicodeDecodeError:
+        return pseudonyms.of(limits.pseudonyms, key.decode()) if key else None
+    except (UnicodeDecodeError, UnknownVersionError):
         return None
 
 
@@ -97,8 +112,12 @@ def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
     )
     if isinstance(checked, events.Invalid):
         return Rejection(record, RejectReason(checked.reason), checked.detail)
+    try:
+        shopper = pseudonyms.of(limits.pseudonyms, key)
+    except UnknownVersionError as error:
+        return Rejection(record, RejectReason.WRONG_KEY, str(error))
     told = coldstart.told(event.attributes or {}, limits.segments, event.time)
-    return AcceptedEvent(key, event, record.timestamp, Arrival(record.offset, event.id, checked, told))
+    return AcceptedEvent(shopper, event, record.timestamp, Arrival(record.offset, event.id, checked, told))
 
 
 def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | None] | Rejection:
@@ -110,6 +129,21 @@ def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | No
     if item is not None and item.id != key:
         return Rejection(record, RejectReason.WRONG_KEY, "the record's key is not the item's `id`")
     return key, item
+
+
+def accept_question(record: Record, limits: Limits) -> tuple[str, Question] | Rejection:
+    """Decode and check a record of the questions topic: its key with the question."""
+    decoded = _decode(record, _decode_question, limits.max_event_bytes)
+    if isinstance(decoded, Rejection):
+        return decoded
+    key, question = decoded
+    if question is None:
+        return Rejection(record, RejectReason.INVALID, "a question must not be null")
+    if key != (question.user or question.id):
+        return Rejection(record, RejectReason.WRONG_KEY, "the record's key is not the question's `user` (else `id`)")
+    if not question.text.strip():
+        return Rejection(record, RejectReason.INVALID, "`text` is empty")
+    return key, question
 
 
 def _decode(record: Record, decode: Any, max_bytes: int) -> tuple[str, Any] | Rejection:
@@ -127,7 +161,8 @@ def _decode(record: Record, decode: Any, max_bytes: int) -> tuple[str, Any] | Re
     try:
         return key, decode(record.value)
     except msgspec.ValidationError as error:
-        return Rejection(record, RejectReason.INVALID, str(error))
+        # What stands where an event type should may be anything, a name or an address.
+        return Rejection(record, RejectReason.INVALID, _QUOTES.sub("", str(error)))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Rejection(record, RejectReason.UNDECODABLE, str(error))
     except RecursionError:

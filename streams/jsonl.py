@@ -1,7 +1,7 @@
 """Lines of JSON: each becomes a record for its topic, or is refused with its file and number.
 
 A line is checked by the workers' own edge, so that what is sent is what they accept. It is sent byte for byte: fields
-that Upwell does not read reach the topic too.
+that Upwell does not read reach the topic too. Only shoppers give way to their pseudonyms, where there are any.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from streams import pseudonyms
 from streams.edge import Limits, accept_event, accept_item
 from streams.engine.effects import Rejection
 from streams.records import Id
@@ -38,12 +39,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to send to the events or the catalogue topic. A null value deletes a catalogue item."""
+    """A record to send to the events or the catalogue topic. A null value deletes a catalogue item.
+
+    `home`: whose partition it goes to where that is not the key's, the shopper whom a pseudonym stands for.
+    """
 
     kind: Kind
     key: bytes
     value: bytes | None
     timestamp: int
+    home: str | None = None
+
+    def partition(self, partitions: int) -> int | None:
+        """Where it goes on a topic of so many partitions; None for where its key does."""
+        return None if self.home is None else pseudonyms.home(self.home, partitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,11 @@ def parse(line: Line, limits: Limits, kind: Kind | None, timestamp: int) -> Outg
     verdict = accept_event(candidate, limits) if kind is Kind.EVENTS else accept_item(candidate, limits)
     if isinstance(verdict, Rejection):
         return BadLine(line, verdict.detail)
+    if kind is Kind.EVENTS and limits.pseudonyms is not None:
+        shopper = key.decode()
+        return Outgoing(
+            kind, limits.pseudonyms.of(shopper).encode(), limits.pseudonyms.event(line.text), timestamp, shopper
+        )
     return Outgoing(kind, key, line.text, timestamp)
 
 

@@ -157,6 +157,10 @@ class Settings(BaseSettings):
     erasure_key: SecretStr | None = Field(
         None, description="secret of the erasure ledger's hashes; keep it for as long as the ledger"
     )
+    pseudonym_keys_file: Path | None = Field(
+        None, description="file with the keys of shoppers' pseudonyms (`upwell keys pseudonyms`); unset: none are made"
+    )
+    pseudonym_keys: SecretStr | None = Field(None, description="the same lines, where there is no file")
     max_event_bytes: int = Field(65_536, ge=256, description="larger event records are refused")
     max_item_bytes: int = Field(262_144, ge=256, description="larger catalogue records are refused")
     max_future_seconds: int = Field(

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from streams.engine.deadletters import refused
-from streams.engine.effects import Record
+from streams.engine.deadletters import Refused, refused
+from streams.engine.effects import Record, RejectReason
 from streams.records import CatalogueItem, Event, Recommendation
 from streams.redrive import REDRIVEN, earlier
 
 TITLE_WIDTH = 44
-VALUE_SHOWN = 200
-"""Characters of a refused value that are shown."""
+_FIELDS = {field.encode_name for struct in (Event, CatalogueItem) for field in msgspec.structs.fields(struct)}
+"""Names that a refused record is told by; any other name may be somebody's."""
 
 Titles = Mapping[str, str]
 """Item id → title."""
@@ -68,12 +68,62 @@ def catalogue_item(record: Record, _: Titles) -> str:
 
 
 def dead_letter(record: Record, _: Titles) -> str:
-    """Two lines: where it came from and why it was refused, then the start of what it was."""
+    """Two lines: where it came from and why it was refused, then an outline of what it was."""
     about = _headers(record)
     origin = f"{about.get('topic', '?')}/{about.get('partition', '?')} @ {about.get('offset', '?')}"
-    head = f"{click.style(origin, bold=True)}  {about.get('reason', '?')}: {about.get('detail', '')}"
-    value = "(null)" if record.value is None else _text(record.value)
-    return f"{head}\n  {value[:VALUE_SHOWN]}{'…' if len(value) > VALUE_SHOWN else ''}"
+    reason = about.get("reason", "?")
+    head = f"{click.style(origin, bold=True)}  {reason}: {plain_detail(reason, about.get('detail', ''))}"
+    return f"{head}\n  {outline(record.value)}"
+
+
+def plain_detail(reason: str, detail: str) -> str:
+    """Why a record was refused, without what an error that nobody foresaw may quote of it."""
+    return detail.partition(":")[0] if reason == RejectReason.HANDLER_ERROR else detail
+
+
+def outline(raw: bytes | None) -> str:
+    """What refused bytes look like, without what they say: the fields of the contract that are there, and of what kind.
+
+    A refused record may say anything of anybody; who has to see it asks for it.
+    """
+    if raw is None:
+        return "(null)"
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"{len(raw)} bytes, no JSON"
+    if not isinstance(found, dict):
+        return f"{len(raw)} bytes, JSON {_kind(found)}"
+    known = [f"{name}: {_kind(value)}" for name, value in found.items() if name in _FIELDS]
+    others = len(found) - len(known)
+    return f"{{{', '.join([*known, *([f'{others} other fields'] if others else [])])}}}"
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return f"text of {len(value)}"
+        case list():
+            return f"list of {len(value)}"
+        case _:
+            return f"object of {len(value)}"
+
+
+def dead_letter_outlined(record: Record) -> str:
+    """A refused record without what it says: as `dead_letter_in_full`, with outlines of headers, key and value."""
+    about = refused(record)
+    lines = [f"{click.style(f'{record.topic}/{record.partition}@{record.offset}', bold=True)}"]
+    if about is not None:
+        lines += _whence(about, plain_detail(about.reason, about.detail))
+        lines += [f"headers    {len(about.headers)}"] if about.headers else []
+    key = "(null)" if record.key is None else f"{len(record.key)} bytes"
+    return "\n".join([*lines, f"key        {key}", f"value      {outline(record.value)}"])
 
 
 def dead_letter_in_full(record: Record) -> str:
@@ -81,14 +131,18 @@ def dead_letter_in_full(record: Record) -> str:
     about = refused(record)
     lines = [f"{click.style(f'{record.topic}/{record.partition}@{record.offset}', bold=True)}"]
     if about is not None:
-        lines += [
-            f"refused    {about.reason}: {about.detail}",
-            f"came from  {about.topic}/{about.partition}@{about.offset} of {moment(about.timestamp)}",
-        ]
-        lines += [f"before     {place}" for place in reversed(earlier(about.headers))]
+        lines += _whence(about, about.detail)
     headers = record.headers if about is None else about.headers
     lines += [f"header     {name}: {_legible(value)}" for name, value in headers if name != REDRIVEN]
     return "\n".join([*lines, f"key        {_legible(record.key)}", f"value      {_legible(record.value)}"])
+
+
+def _whence(about: Refused, detail: str) -> list[str]:
+    return [
+        f"refused    {about.reason}: {detail}",
+        f"came from  {about.topic}/{about.partition}@{about.offset} of {moment(about.timestamp)}",
+        *(f"before     {place}" for place in reversed(earlier(about.headers))),
+    ]
 
 
 def as_json(record: Record) -> bytes | None:
@@ -101,17 +155,29 @@ def as_json(record: Record) -> bytes | None:
         return None
 
 
+def dead_letter_outlined_as_json(record: Record) -> bytes:
+    """Where from, why, and an outline of the value."""
+    about = _whence_as_json(record)
+    reason, detail = str(about.get("reason", "")), str(about.get("detail", ""))
+    return msgspec.json.encode(about | {"detail": plain_detail(reason, detail), "outline": outline(record.value)})
+
+
 def dead_letter_as_json(record: Record) -> bytes:
     """Where from, why, key and value: as text where they are UTF-8, else as `key_base64`, `value_base64`."""
-    about: dict[str, Any] = _headers(record)
-    for name in ("partition", "offset", "timestamp"):
-        about[name] = int(about[name]) if about.get(name, "").lstrip("-").isdecimal() else None
+    about = _whence_as_json(record)
     for name, raw in (("key", record.key), ("value", record.value)):
         try:
             about[name] = None if raw is None else raw.decode()
         except UnicodeDecodeError:
             about[f"{name}_base64"] = base64.b64encode(raw or b"").decode()
     return msgspec.json.encode(about)
+
+
+def _whence_as_json(record: Record) -> dict[str, Any]:
+    about: dict[str, Any] = _headers(record)
+    for name in ("partition", "offset", "timestamp"):
+        about[name] = int(about[name]) if about.get(name, "").lstrip("-").isdecimal() else None
+    return about
 
 
 def _headers(record: Record) -> dict[str, str]:

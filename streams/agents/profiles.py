@@ -78,7 +78,7 @@ class ProfilesHandler:
         asked: dict[str, Erasure] = {}
         rejections = []
         for record in batch.records:
-            if erasure := erasure_of(record):
+            if erasure := erasure_of(record, self._limits):
                 asked[erasure[0]] = erasure[1].joined(asked.get(erasure[0], Erasure()))
                 continue
             accepted = accept_event(record, self._limits)

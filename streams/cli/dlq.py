@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from streams import admin, redriver, views
 from streams.cli.shop import Shop
-from streams.engine.effects import RejectReason
+from streams.engine.effects import Record, RejectReason
 from streams.errors import DataError
 from streams.redrive import Fate
 from streams.redriver import Decided, Letter, Selection
@@ -27,6 +27,14 @@ _FATES = {
     Fate.LEFT_OUT: ("left alone: too large to be kept, send it anew", "too large to be kept, to be sent anew"),
 }
 """In words: after it was done, and before."""
+
+_SHOWN: dict[tuple[bool, bool], Callable[[Record], str | bytes]] = {
+    (False, False): views.dead_letter_outlined,
+    (False, True): views.dead_letter_outlined_as_json,
+    (True, False): views.dead_letter_in_full,
+    (True, True): views.dead_letter_as_json,
+}
+"""By whether it is shown raw and as JSON."""
 
 
 @click.group()
@@ -66,21 +74,25 @@ def list_(count: int, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("where", metavar="PARTITION/OFFSET")
+@click.option(
+    "--raw", is_flag=True, help="Headers, key and value, byte for byte: they may tell of people."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def show(where: str, as_json: bool) -> None:
-    """Show one refused record: why, where from, headers, key and value, byte for byte.
+def show(where: str, raw: bool, as_json: bool) -> None:
+    """Show one refused record: why, where from, and an outline of what it was; with --raw all of it.
 
     \b
     Examples:
       upwell dlq show 0/17
-      upwell dlq show 0/17 --json | jq -r .value
+      upwell dlq show 0/17 --raw
+      upwell dlq show 0/17 --raw --json | jq -r .value
     """
     partition, offset = _place(where)
     shop = Shop.from_environment()
     letter = asyncio.run(_one(shop, partition, offset))
     if letter is None:
         raise DataError(f"{shop.topics.dlq.name} has no record at {where}; `upwell dlq list` shows what there is")
-    click.echo(views.dead_letter_as_json(letter.record) if as_json else views.dead_letter_in_full(letter.record))
+    click.echo(_SHOWN[raw, as_json](letter.record))
 
 
 @dlq.command()
@@ -157,6 +169,10 @@ def _topic_and_reason(letter: Letter) -> tuple[str, str]:
     return (letter.about.topic, letter.about.reason) if letter.about else ("?", "no dead letter of Upwell's")
 
 
+def _detail(letter: Letter) -> str:
+    return views.plain_detail(letter.about.reason, letter.about.detail) if letter.about else ""
+
+
 def _list_as_json(counts: Counter[tuple[str, str]], newest: Sequence[Letter]) -> dict[str, object]:
     return {
         "total": counts.total(),
@@ -167,7 +183,7 @@ def _list_as_json(counts: Counter[tuple[str, str]], newest: Sequence[Letter]) ->
                 "offset": letter.record.offset,
                 "timestamp": letter.record.timestamp,
                 "reason": _topic_and_reason(letter)[1],
-                "detail": letter.about.detail if letter.about else "",
+                "detail": _detail(letter),
                 "from": f"{letter.about.topic}/{letter.about.partition}@{letter.about.offset}"
                 if letter.about
                 else None,
@@ -187,8 +203,8 @@ def _show_list(counts: Counter[tuple[str, str]], newest: Sequence[Letter]) -> No
         table = Table("at", "when", "reason", "detail", title="The newest")
         for letter in newest:
             where = f"{letter.record.partition}/{letter.record.offset}"
-            detail = letter.about.detail if letter.about else ""
-            table.add_row(where, views.moment(letter.record.timestamp), _topic_and_reason(letter)[1], Text(detail))
+            moment = views.moment(letter.record.timestamp)
+            table.add_row(where, moment, _topic_and_reason(letter)[1], Text(_detail(letter)))
         console.print(table)
 
 

@@ -40,6 +40,7 @@ def erase(user: str, wait: float, as_json: bool) -> None:
       upwell erase u-1842 --wait 0 --json > receipt.json
     """
     shop = Shop.from_environment()
+    user = shop.shopper(user)
     receipt, done = asyncio.run(_erase(shop, user, wait))
     if as_json:
         click.echo(msgspec.json.encode(receipt))

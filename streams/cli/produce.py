@@ -169,7 +169,7 @@ class Sender:
 
     def __init__(self, producer: AIOKafkaProducer, topics: Topics, summary: Summary) -> None:
         self._producer = producer
-        self._addresses = {Kind.EVENTS: topics.events.name, Kind.CATALOGUE: topics.catalogue.name}
+        self._addresses = {Kind.EVENTS: topics.events, Kind.CATALOGUE: topics.catalogue}
         self._under_way: list[asyncio.Future[Any]] = []
         self.summary = summary
 
@@ -179,8 +179,13 @@ class Sender:
         Raises:
             KafkaError: a record could not be delivered.
         """
+        topic = self._addresses[record.kind]
         future = await self._producer.send(
-            self._addresses[record.kind], key=record.key, value=record.value, timestamp_ms=record.timestamp
+            topic.name,
+            key=record.key,
+            value=record.value,
+            partition=record.partition(topic.partitions),
+            timestamp_ms=record.timestamp,
         )
         what = "events" if record.kind is Kind.EVENTS else "deletions" if record.value is None else "items"
         future.add_done_callback(lambda done: self._count(done, what))

@@ -10,7 +10,7 @@ from streams import changelogs, codecs, follow, portrait
 from streams.cli.shop import Shop
 from streams.core.erasure import Erasure
 from streams.core.profile import Profile, fold
-from streams.edge import AcceptedEvent, accept_event, erasure_of, limits_of
+from streams.edge import AcceptedEvent, accept_event, erasure_of, limits_of, shopper_of
 from streams.errors import UpwellError
 from streams.follow import Span
 from streams.titles import titles_of
@@ -41,6 +41,7 @@ def profile(user: str, at: int | None, as_json: bool) -> None:
       upwell profile u-1842 --json | jq .habits
     """
     shop = Shop.from_environment()
+    user = shop.shopper(user)
     found, titles = asyncio.run(_found(shop, user, at))
     if not found:
         raise UnknownShopperError(
@@ -74,8 +75,8 @@ async def _found(shop: Shop, user: str, at: int | None) -> tuple[dict[int, Profi
             spans = {partition: Span(span.begin, min(span.end, at + 1)) for partition, span in spans.items()}
             erased = Erasure()
             async for record in follow.between(consumer, spans):
-                if record.key == user.encode():
-                    if asked := erasure_of(record):
+                if shopper_of(record.key, limits) == user:
+                    if asked := erasure_of(record, limits):
                         erased = asked[1]
                         found.pop(record.partition, None)
                         continue

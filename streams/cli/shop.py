@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 
-from streams import admin, broker, follow, settings
+from streams import admin, broker, follow, pseudonyms, settings
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topics, topics
 
@@ -31,6 +31,14 @@ class Shop:
         configured, kafka = settings.load()
         contract = topics(configured.shop, configured.partitions)
         return cls(configured, kafka, contract, broker.connect(configured, kafka).bootstrap)
+
+    def shopper(self, given: str) -> str:
+        """The shopper whom an id or a pseudonym on the command line means, as the topics behind the edge name them.
+
+        Raises:
+            UnknownVersionError: it is a pseudonym of a version that there is no key of.
+        """
+        return pseudonyms.of(pseudonyms.of_settings(self.settings), given)
 
     @contextlib.asynccontextmanager
     async def reader(self) -> AsyncIterator[AIOKafkaConsumer]:

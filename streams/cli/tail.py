@@ -1,14 +1,18 @@
 """`upwell tail`: watch a topic, readably."""
 
 import asyncio
+import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
-from streams import admin, broker, follow, settings, views
+from streams import admin, broker, follow, pseudonyms, settings, views
+from streams.edge import Limits, limits_of, shopper_of
 from streams.engine.effects import Record
+from streams.errors import DataError
 from streams.follow import Start
 from streams.settings import KafkaSettings
 from streams.titles import learn, titles_of
@@ -70,9 +74,10 @@ def tail(topic: str, user: str | None, start: str, count: int | None, as_json: b
         raise click.UsageError(f"--user does not apply to the {topic} topic: its key is the item")
     configured, kafka = settings.load()
     contract = topics(configured.shop, configured.partitions)
-    request = Request(topic, count, user, Start(start), as_json)
+    limits = limits_of(configured)
+    request = Request(topic, count, pseudonyms.of(limits.pseudonyms, user) if user else user, Start(start), as_json)
     try:
-        asyncio.run(_tail(broker.connect(configured, kafka).bootstrap, kafka, contract, request))
+        asyncio.run(_tail(broker.connect(configured, kafka).bootstrap, kafka, contract, request, limits))
     except KeyboardInterrupt:
         click.echo(err=True)  # Ctrl-C is how watching ends: no error, and the shell's prompt on a line of its own
     except BrokenPipeError:
@@ -80,7 +85,7 @@ def tail(topic: str, user: str | None, start: str, count: int | None, as_json: b
         sys.stdout = None
 
 
-async def _tail(bootstrap: str, kafka: KafkaSettings, contract: Topics, request: Request) -> None:
+async def _tail(bootstrap: str, kafka: KafkaSettings, contract: Topics, request: Request, limits: Limits) -> None:
     await admin.require_topics(bootstrap, kafka, contract)
     view, topic = VIEWS[request.role], getattr(contract, request.role)
     async with follow.reader(bootstrap, kafka) as consumer:
@@ -92,16 +97,26 @@ async def _tail(bootstrap: str, kafka: KafkaSettings, contract: Topics, request:
                 consumer, contract.catalogue.name, contract.catalogue.partitions, Start.LATEST
             )
             titles |= await titles_of(consumer, contract.catalogue)
-        wanted = None if request.user is None else request.user.encode()
         printed = 0
         async for record in follow.onwards(consumer, offsets):
             if record.topic != topic.name:
                 learn(titles, record)
-            elif wanted is None or record.key == wanted:
-                _print(record, view, titles, as_json=request.as_json)
+            elif request.user is None or shopper_of(record.key, limits) == request.user:
+                shown = _by_pseudonym(record, limits) if topic == contract.events and not request.as_json else record
+                _print(shown, view, titles, as_json=request.as_json)
                 printed += 1
                 if printed == request.count:
                     return
+
+
+def _by_pseudonym(record: Any, limits: Limits) -> Any:
+    """An event with the pseudonym of its shopper, where there are any."""
+    if limits.pseudonyms is None or record.value is None:
+        return record
+    try:
+        return dataclasses.replace(record, value=limits.pseudonyms.event(record.value))
+    except DataError:
+        return dataclasses.replace(record, value=b"")  # the view then says that it is no event
 
 
 def _print(record: Record, view: View, titles: dict[str, str], *, as_json: bool) -> None:

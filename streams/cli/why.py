@@ -41,7 +41,7 @@ def why(user: str, item: str, negated: bool, as_json: bool) -> None:
       UPWELL_POLICY_FILE=bold.toml upwell why u-1842 nails-100 --json
     """
     shop = Shop.from_environment()
-    trace = asyncio.run(_trace(shop, user, item))
+    trace = asyncio.run(_trace(shop, shop.shopper(user), item))
     click.echo(json.dumps(trace.as_json(), ensure_ascii=False) if as_json else _in_words(trace, item))
     if negated and trace.end is End.LISTED:
         raise PremiseError(f"{item} is in the list: ask without --not")

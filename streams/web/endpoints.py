@@ -8,7 +8,7 @@ from itertools import zip_longest
 import msgspec
 
 from index.base import Vectors
-from streams import erasure
+from streams import erasure, pseudonyms
 from streams.core.rules import Rule, RuleError, parse_boost, parse_filter
 from streams.edge import Limits
 from streams.engine.effects import Output
@@ -16,6 +16,7 @@ from streams.engine.publisher import PublishError, TooLargeError
 from streams.erasure import Publishes, Receipt
 from streams.jsonl import Kind as LineKind
 from streams.jsonl import Line, Outgoing, Splitter, parse
+from streams.pseudonyms import UnknownVersionError
 from streams.records import RecommendedItem
 from streams.serving import Answer, Near, Question, Serving, TextSearch, Wish
 from streams.topics import Topics
@@ -54,7 +55,8 @@ class Service:
 async def recommendations(service: Service, asked: RecommendationsAsked) -> Recommendations:
     """What to show a shopper now."""
     wish = Wish(asked.n, asked.diversity, _rules(asked), tuple(asked.context))
-    answer = await service.recommending.ask(Question(asked.id, wish))
+    shopper = _shopper(service, asked.id)
+    answer = await service.recommending.ask(Question(shopper, wish))
     replica, policy = service.serving.replica, service.serving.policy
     items = answer.slate.items if asked.explain else [_unexplained(item) for item in answer.slate.items]
     named = [item.item for item in items] + [
@@ -62,7 +64,7 @@ async def recommendations(service: Service, asked: RecommendationsAsked) -> Reco
     ]
     titles = {item: replica.title(item) for item in dict.fromkeys(named)}
     return Recommendations(
-        asked.id, answer.time, items, titles, dict(answer.as_of), replica.model, policy.name, answer.slate.stage
+        shopper, answer.time, items, titles, dict(answer.as_of), replica.model, policy.name, answer.slate.stage
     )
 
 
@@ -101,14 +103,14 @@ async def search(service: Service, asked: SearchAsked) -> Items:
 
 async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
     """Lines of JSON to their topic: those that workers accept, once all replicas have acknowledged them."""
-    topic = (service.topics.events if kind is LineKind.EVENTS else service.topics.catalogue).name
+    topic = service.topics.events if kind is LineKind.EVENTS else service.topics.catalogue
     accepted: list[Output] = []
     refused = 0
     errors: list[LineError] = []
     for line in _lines(body, service.limits):
         found = parse(line, service.limits, kind, int(time.time() * 1000))
         if isinstance(found, Outgoing):
-            accepted.append(Output(topic, found.key, found.value))
+            accepted.append(Output(topic.name, found.key, found.value, found.partition(topic.partitions)))
             continue
         refused += 1
         if len(errors) < MOST_ERRORS:
@@ -121,11 +123,20 @@ async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
 async def erase(service: Service, asked: UserAsked) -> Receipt:
     """Ask for a shopper to be forgotten; the request is on the log when this returns."""
     try:
-        return await erasure.erase(service.publisher, service.topics, service.limits.ledger, asked.id)
+        shopper = _shopper(service, asked.id)
+        return await erasure.erase(service.publisher, service.topics, service.limits.ledger, shopper)
     except PublishError:
         raise retry_after(
             Kind.NOT_WRITTEN, "the request may not be on the log: ask again, which does no harm", 5
         ) from None
+
+
+def _shopper(service: Service, given: str) -> str:
+    """The shopper whom an address names, by pseudonym where there are any."""
+    try:
+        return pseudonyms.of(service.limits.pseudonyms, given)
+    except UnknownVersionError as error:
+        raise Problem(Kind.INVALID, f"`id`: {error}") from None
 
 
 async def _published(service: Service, records: list[Output]) -> None:

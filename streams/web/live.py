@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 
 import msgspec
 
+from streams.edge import Limits, shopper_of
 from streams.engine.effects import Record
 from streams.records import Event, Recommendation, RecommendedItem
 from streams.replicas import Replica
 from streams.topics import Topics
 from streams.web.admission import Buckets
-from streams.web.problems import Kind, retry_after
+from streams.web.problems import Kind, Problem, retry_after
 
 WATCHERS = 32
 """So many may watch at a time."""
@@ -114,11 +115,17 @@ class Live:
         topics: of the shop.
         replica: for titles.
         look: asks how workers are, and how far behind the copy of the profiles is.
+        limits: how shoppers are named behind the edge.
     """
 
     def __init__(
-        self, topics: Topics, replica: Replica, look: Callable[[], Awaitable[tuple[Sequence[RoleState], int | None]]]
+        self,
+        topics: Topics,
+        replica: Replica,
+        look: Callable[[], Awaitable[tuple[Sequence[RoleState], int | None]]],
+        limits: Limits,
     ) -> None:
+        self._limits = limits
         self._topics = topics
         self._replica = replica
         self._look = look
@@ -133,11 +140,14 @@ class Live:
         """A new watcher, for as long as the context.
 
         Raises:
-            Problem: too many watch already.
+            Problem: too many watch already, or nobody can be meant by `user`.
         """
+        shopper = None if user is None else shopper_of(user.encode(), self._limits)
+        if user is not None and shopper is None:
+            raise Problem(Kind.INVALID, "`user`: a pseudonym of a key version that this server has not")
         if len(self._watchers) >= WATCHERS:
             raise retry_after(Kind.BUSY, f"{WATCHERS} watch already: try again", 10)
-        watcher = Watcher(user)
+        watcher = Watcher(shopper)
         self._watchers.add(watcher)
         self._watched.set()
         try:
@@ -169,7 +179,9 @@ class Live:
     def tell(self, record: Record) -> None:
         """Tell of a record those whom it concerns."""
         self._passed[record.topic] += 1
-        followers = [w for w in self._watchers if w.user is not None and w.user.encode() == record.key]
+        following = [watcher for watcher in self._watchers if watcher.user is not None]
+        shopper = shopper_of(record.key, self._limits) if following else None
+        followers = [watcher for watcher in following if watcher.user == shopper]
         sampled = self._sample.take(record.topic, time.monotonic()) == 0
         if not (followers or sampled):
             self._left_out += 1
@@ -192,14 +204,13 @@ class Live:
         """What a record says; None for one that says nothing."""
         try:
             if record.topic == self._topics.events.name:
-                return self._happened(_decode_event(record.value or b""))
+                return self._happened(_decode_event(record.value or b""), shopper_of(record.key, self._limits) or "")
             return self._recommended(_decode_recommendation(record.value or b""))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
-    def _happened(self, event: Event) -> Happened:
+    def _happened(self, event: Event, shopper: str) -> Happened:
         title = self._replica.title(event.item) if event.item else None
-        shopper = event.user or event.anonymous_id or ""
         return Happened(shopper, event.type.value, event.time, event.item, title, event.query)
 
     def _recommended(self, found: Recommendation) -> Recommended:

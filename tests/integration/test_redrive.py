@@ -162,7 +162,7 @@ async def test_a_refused_event_counts_once_when_it_is_redriven_twice(
                 return json.loads(upwell(settings, bootstrap, "dlq", "list", "--json")[1])["total"] == 2
 
             await until(refused_again)
-            shown = upwell(settings, bootstrap, "dlq", "show", "0/1")[1]
+            shown = upwell(settings, bootstrap, "dlq", "show", "0/1", "--raw")[1]
         place = f"{shop_topics.events.name}/"
         assert f"refused    oversize: {len(json.dumps(large, separators=(',', ':')))} bytes, at most 512" in shown
         assert "before     " + place in shown
@@ -201,7 +201,8 @@ async def test_list_show_and_selection(settings: Settings, bootstrap: str, shop_
     words = upwell(settings, bootstrap, "dlq", "list")[1]
     assert "4 refused records" in words
     assert "a defect" in words
-    assert "(2 bytes, no UTF-8) fffe" in upwell(settings, bootstrap, "dlq", "show", "0/3")[1]
+    assert "2 bytes, no JSON" in upwell(settings, bootstrap, "dlq", "show", "0/3")[1]
+    assert "(2 bytes, no UTF-8) fffe" in upwell(settings, bootstrap, "dlq", "show", "0/3", "--raw")[1]
     for wrong, code in (("0/4", 5), ("1/0", 5), ("0", 2), ("a/b", 2)):
         assert upwell(settings, bootstrap, "dlq", "show", wrong)[0] == code
     assert upwell(settings, bootstrap, "dlq", "redrive")[0] == 2

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from encoders.hashing import HashingEncoder
 from index.base import Vectors
 from streams.core.policy import Policy
+from streams.edge import Limits
 from streams.engine.effects import Output
 from streams.engine.store import MemoryPartition
 from streams.profile_replica import ProfileReplica
@@ -76,8 +77,9 @@ async def looked() -> tuple[list[RoleState], int | None]:
 class HttpShop:
     """Shoppers anna (bought milk and bread) and bert (viewed tea), ten items, and a service for them."""
 
-    def __init__(self) -> None:
-        self.shop = Shop()
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self.limits = limits
+        self.shop = Shop(limits=limits)
         names = ("milk", "bread", "butter", "tea", "coffee", "cups", "oat milk", "rye bread", "green tea", "gone")
         self.shop.catalogue(*(
             item(name, offset, category=["food"] if "tea" not in name else ["drinks"], available=name != "gone")
@@ -106,13 +108,13 @@ class HttpShop:
     @asynccontextmanager
     async def client(self, keyring: Keyring | None = None, *, search: bool = True, **api: Any) -> AsyncIterator[Client]:
         """A client of the service, which is ready. `api` are settings."""
-        self.live = Live(TOPICS, self.shop.replica, looked)
+        self.live = Live(TOPICS, self.shop.replica, looked, self.limits)
         front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), keyring, self.live)
         front.health.starting = None
         searcher = TextSearch(self.encoder) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None
         recommending = self.company or Gatherer(self.recommend)
-        service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, LIMITS)
+        service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, self.limits)
         tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching) if gatherer]
         try:
             server = TestServer(application.build(service, front))

@@ -13,6 +13,7 @@ from streams.agents.encoder import EncoderHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
+from streams.edge import Limits
 from streams.engine.effects import Batch, Effects, Handler
 from streams.items import ItemEncoder
 from streams.records import Recommendation
@@ -43,14 +44,14 @@ async def immediate_index(dim: int) -> ReplicaIndex:
 class Shop:
     """Runs all agents, applies their effects, feeds the replica with what the changelogs would carry."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, limits: Limits = LIMITS) -> None:
         self.encoder = CountingEncoder()
-        self.replica = Replica(TOPICS, immediate_index, LIMITS)
+        self.replica = Replica(TOPICS, immediate_index, limits)
         self.tables: dict[str, dict[bytes, bytes]] = {
             "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "embeddings": {}, "embeddings_b": {},
         }  # fmt: skip
-        self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), LIMITS)
-        self.items = EncoderHandler(ItemEncoder(self.encoder), LIMITS)
+        self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), limits)
+        self.items = EncoderHandler(ItemEncoder(self.encoder), limits)
         self.pairs = NeighboursHandler(TOPICS.pairs)
         self.pairs_sent: list[FakeRecord] = []
         self.changelog_offset = 0

@@ -90,9 +90,9 @@ def test_a_null_event_without_the_header_erases_nobody(shop: Shop) -> None:
     effects = shop._run(shop.profiles, TOPICS.events.name, [FakeRecord(ANNA, None, 1, TOPICS.events.name)])
     assert [rejection.reason for rejection in effects.rejections] == ["invalid"]
     assert shop.tables["profiles"] == before
-    assert erasure_of(event(2)) is None
-    assert erasure_of(FakeRecord(None, None, 3, headers=((ERASE, b"1"),))) is None
-    assert erasure_of(FakeRecord(b"\xff", None, 3, headers=((ERASE, b"1"),))) is None
+    assert erasure_of(event(2), LIMITS) is None
+    assert erasure_of(FakeRecord(None, None, 3, headers=((ERASE, b"1"),)), LIMITS) is None
+    assert erasure_of(FakeRecord(b"\xff", None, 3, headers=((ERASE, b"1"),)), LIMITS) is None
 
 
 steps = st.lists(st.tuples(st.sampled_from(["anna", "bert"]), st.booleans(), st.integers(-3, 3)), max_size=12)
@@ -120,7 +120,7 @@ def test_a_profile_is_the_fold_of_what_came_after(log: list[tuple[str, bool, int
                 done += 1
     for user in ("anna", "bert"):
         mine = [record for record in records if record.key == user.encode()]
-        asked = [erasure for record in mine if (erasure := erasure_of(record))]
+        asked = [erasure for record in mine if (erasure := erasure_of(record, LIMITS))]
         erased = asked[-1][1] if asked else Erasure()
         accepted = [accept_event(record, LIMITS) for record in mine if record.value is not None]
         left = [event.arrival for event in accepted if isinstance(event, AcceptedEvent) and not event.erased_by(erased)]

@@ -15,7 +15,7 @@ from streams.web import page
 from streams.web.live import Happened, Live, Pulse, Recommended
 from streams.web.problems import Problem
 from tests.unit.http_shop import HttpShop, looked
-from tests.unit.records import FakeRecord, event
+from tests.unit.records import LIMITS, FakeRecord, event
 from tests.unit.shop import TOPICS
 
 
@@ -26,7 +26,7 @@ def shop() -> HttpShop:
 
 @pytest.fixture
 def live(shop: HttpShop) -> Live:
-    return Live(TOPICS, shop.shop.replica, looked)
+    return Live(TOPICS, shop.shop.replica, looked, LIMITS)
 
 
 def recommendation(shop: HttpShop, shopper: str) -> FakeRecord:

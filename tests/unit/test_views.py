@@ -70,12 +70,26 @@ REFUSED = (
 )
 
 
-def test_dead_letter_says_whence_and_why_and_shows_its_start() -> None:
-    assert _seen(views.dead_letter(_Record(b"x" * 300, headers=REFUSED), {})) == [
+def test_dead_letter_says_whence_and_why_and_what_it_looks_like() -> None:
+    assert _seen(views.dead_letter(_Record(b'{"id": "e1", "time": 3, "name": "Anna"}', headers=REFUSED), {})) == [
         "shop.events.v1/1 @ 4  invalid: `item` is missing",
-        "  " + "x" * views.VALUE_SHOWN + "…",
+        "  {id: text of 2, time: number, 1 other fields}",
     ]
-    assert _seen(views.dead_letter(_Record(b"\xff\x00"), {}))[0] == "?/? @ ?  ?: "
+    assert _seen(views.dead_letter(_Record(b"\xff\x00"), {})) == ["?/? @ ?  ?: ", "  2 bytes, no JSON"]
+
+
+def test_an_outline_says_nothing_of_what_was_said() -> None:
+    said = {"id": "Anna", "user": None, "attributes": {"Anna": "Anna"}, "category": ["Anna"], "available": True}
+    assert views.outline(json.dumps(said | {"Anna": 1}).encode()) == (
+        "{id: text of 4, user: null, attributes: object of 1, category: list of 1, available: bool, 1 other fields}"
+    )
+    assert views.outline(b'"Anna"') == "6 bytes, JSON text of 4"
+    assert views.outline(None) == "(null)"
+    for shown in (views.dead_letter_outlined, views.dead_letter_outlined_as_json):
+        text = shown(_Record(json.dumps(said).encode(), key=b"Anna", headers=(("by", b"Anna"), *REFUSED)))
+        assert "Anna" not in str(text)
+        assert "text of 4" in str(text)
+    assert views.plain_detail("handler-error", "KeyError: 'Anna'") == "KeyError"
 
 
 def test_dead_letter_as_json_keeps_bytes_that_are_no_text() -> None:
