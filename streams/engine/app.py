@@ -40,7 +40,10 @@ _REBALANCE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What an app does: read `source`, keep `tables` (by their changelog topics), refuse to `dlq`.
+    """What an app does: read `source`, and `also` others, keep `tables` (by their changelog topics), refuse to `dlq`.
+
+    Batches of one partition of all topics it reads come one after the other, each of one topic. A row has the offset of
+    one topic: those that records of another lead to are under other keys.
 
     A batch has at most `max_records`; None for as many as the settings allow. The broker may hold a fetch back for
     `collect_ms` until there is enough for a batch; with None one record alone is handled at once.
@@ -53,6 +56,12 @@ class Role:
     handler: Handler
     max_records: int | None = None
     collect_ms: int | None = None
+    also: tuple[Topic, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Topic, ...]:
+        """All that it reads."""
+        return (self.source, *self.also)
 
 
 class Commits(Protocol):
@@ -71,7 +80,7 @@ class EngineApp(faust.App):
         self.fetch_wait_ms = role.collect_ms or fetch_wait_ms
         self.fetch_min_bytes = _COLLECTED_BYTES if role.collect_ms else 1
         self.source = role.source.name
-        self.batch_topics = frozenset((self.source,))
+        self.batch_topics = frozenset(topic.name for topic in role.sources)
         self.committer: Commits
         self.lanes = Lanes(self.consume, max_records)
         self.publisher = publisher
@@ -168,7 +177,7 @@ def build_app(
     app.committer = Committer(
         role.handler, tables, role.dlq.name, publisher.publish, app.stats, burials=settings.failures_in_a_row
     )
-    source = app.topic(role.source.name, schema=RawSchema(), partitions=role.source.partitions)
+    source = app.topic(*(topic.name for topic in role.sources), schema=RawSchema(), partitions=role.source.partitions)
 
     # An agent that fails ends the worker: restarted in place it would go on behind the batch that it failed on.
     @app.agent(source, name=role.name, supervisor_strategy=CrashingSupervisor)
@@ -182,9 +191,10 @@ def _check(role: Role) -> None:
     for table in role.tables:
         if table.table is None:
             raise ConfigError(f"{table.name} is not the changelog of a table")
-        if table.partitions != role.source.partitions:
+    for other in (*role.tables, *role.also):
+        if other.partitions != role.source.partitions:
             raise ConfigError(
-                f"{table.name} has {table.partitions} partitions and its source {role.source.name} has "
+                f"{other.name} has {other.partitions} partitions and the source {role.source.name} has "
                 f"{role.source.partitions}; they must be equal, for rows stay on the partition of their records"
             )
 

@@ -218,9 +218,7 @@ class MicroBatchConsumer(driver.Consumer):
 
     def positions(self) -> dict[int, int]:
         """Source partitions that are assigned here → offset of the next record to read."""
-        return {
-            tp.partition: self._read_offset[tp] or 0 for tp in self.assignment() if tp.topic in self.app.batch_topics
-        }
+        return {tp.partition: self._read_offset[tp] or 0 for tp in self.assignment() if tp.topic == self.app.source}
 
     # Acknowledging
 

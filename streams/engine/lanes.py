@@ -4,7 +4,7 @@
                   └─► lane of partition 1: batch ─► batch ─► batch
 
 While a batch waits for Kafka, the event loop serves the other partitions. What comes for a partition meanwhile waits in
-its lane, and all of it is one batch when its turn comes: a role that is behind works in larger batches by itself.
+its lane, and what is of one topic is one batch when its turn comes: a role that is behind works in larger batches.
 
 Never are two batches of one partition under way, whatever their epochs: rows are read, changed and written by one.
 """
@@ -80,10 +80,10 @@ class Lanes:
                 self._idle.set()
 
     def _next(self, lane: deque[Any]) -> list[Any]:
-        """The events of the next batch: of one epoch, and no more records than a batch has."""
+        """The events of the next batch: of one topic and epoch, and no more records than a batch has."""
         events = [lane.popleft()]
         records = _size(events[0])
-        while lane and lane[0].value.epoch == events[0].value.epoch:
+        while lane and _kind(lane[0]) == _kind(events[0]):
             records += _size(lane[0])
             if records > self._max_records:
                 break
@@ -95,8 +95,12 @@ def _size(event: Any) -> int:
     return len(event.value.batch.records)
 
 
+def _kind(event: Any) -> tuple[str, int]:
+    return event.value.batch.topic, event.value.epoch
+
+
 def _joined(deliveries: list[Delivery]) -> Delivery:
-    """Deliveries of one partition and epoch as one."""
+    """Deliveries of one partition, topic and epoch as one."""
     first = deliveries[0]
     if len(deliveries) == 1:
         return first

@@ -66,7 +66,17 @@ def test_tls_alone(tmp_path: Path) -> None:
 def test_tables_are_partitioned_like_their_source(tmp_path: Path) -> None:
     good = role("acme", 3)
     bad = dataclasses.replace(good, source=dataclasses.replace(good.source, partitions=4))
-    with pytest.raises(ConfigError, match=r"acme.counts has 3 partitions and its source acme.in has 4"):
+    with pytest.raises(ConfigError, match=r"acme.counts has 3 partitions and the source acme.in has 4"):
+        build_app(bad, Settings(data_dir=tmp_path), PLAIN, "one:1")
+
+
+def test_what_is_also_read_is_partitioned_like_the_source(tmp_path: Path) -> None:
+    good = role("acme", 3)
+    other = dataclasses.replace(good.source, name="acme.also")
+    app = build_app(dataclasses.replace(good, also=(other,)), Settings(data_dir=tmp_path), PLAIN, "one:1")
+    assert app.batch_topics == {"acme.in", "acme.also"}
+    bad = dataclasses.replace(good, also=(dataclasses.replace(other, partitions=4),))
+    with pytest.raises(ConfigError, match=r"acme.also has 4 partitions and the source acme.in has 3"):
         build_app(bad, Settings(data_dir=tmp_path), PLAIN, "one:1")
 
 

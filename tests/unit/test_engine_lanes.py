@@ -15,9 +15,9 @@ from tests.unit.records import FakeRecord
 class FakeEvent:
     """An event of Faust's."""
 
-    def __init__(self, partition: int, *offsets: int, epoch: int = 0) -> None:
+    def __init__(self, partition: int, *offsets: int, epoch: int = 0, topic: str = "in") -> None:
         records = [FakeRecord(b"k", b"v", offset) for offset in offsets]
-        self.value = Delivery(Batch("in", partition, records), epoch)
+        self.value = Delivery(Batch(topic, partition, records), epoch)
         self.acked = False
 
     def ack(self) -> None:
@@ -169,3 +169,14 @@ async def test_a_commit_that_fails_ends_all_lanes_with_its_error() -> None:
         with pytest.raises(KeyError, match="a defect"):
             await running
         await bench.lanes.idle()
+
+
+async def test_topics_share_a_lane_and_no_batch() -> None:
+    bench = Bench()
+    let_go = bench.hold(0)
+    async with bench.running():
+        await bench.feed(FakeEvent(0, 1))
+        await bench.feed(FakeEvent(0, 2), FakeEvent(0, 7, topic="also"), FakeEvent(0, 3))
+        assert bench.begun == [(0, [1])]
+        await let_go()
+    assert bench.begun == [(0, [1]), (0, [2]), (0, [7]), (0, [3])]
