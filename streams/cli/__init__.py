@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from streams.errors import ConfigError, UpwellError
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "broker": "Run a Kafka broker on this machine.",
     "model": "Fetch and inspect the sentence encoder.",
     "contract": "The topics as AsyncAPI and JSON Schema.",
+    "completion": "Let the Tab key complete commands, options and choices.",
 }
 """Every command and what it does: `upwell NAME` is the object NAME in the module `streams.cli.NAME`."""
 
@@ -54,6 +56,11 @@ class LazyGroup(click.Group):
         """The table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin like this, without importing any command."""
+        found = [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
