@@ -145,6 +145,64 @@ class ModelPlan(msgspec.Struct, frozen=True):
     rate: Annotated[float, Meta(ge=0, description="items that a worker encodes a second for `next`; 0: no limit")] = 0.0
 
 
+class Question(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What somebody asks in plain words. Key of the record: `user`, else `id`."""
+
+    id: Annotated[Id, Meta(description="unique per question; one that is sent again is answered under the same id")]
+    text: Annotated[str, Meta(min_length=1, max_length=1024, description="the question, in English or Chinese")]
+    time: Annotated[Millis, Meta(description="when it was asked, Unix milliseconds")]
+    user: Annotated[Id, Meta(description="shopper whose taste counts among items that fit")] | None = None
+    language: (
+        Annotated[
+            str,
+            Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47; otherwise told by the text"),
+        ]
+        | None
+    ) = None
+    n: Annotated[int, Meta(ge=1, le=20, description="items to name at most")] = 3
+
+
+class AnswerItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An item that an answer rests on, as the catalogue has it."""
+
+    item: str
+    title: str
+    available: bool
+    price: float | None = None
+    currency: str | None = None
+    alternative: Annotated[bool, Meta(description="it was not asked for: something like what was")] = False
+
+
+class Quotation(msgspec.Struct, frozen=True):
+    """A piece of an answer's text, and where it is from."""
+
+    item: Annotated[str, Meta(description="item id; empty for the question's own words")]
+    field: Annotated[str, Meta(description="field of the item's record, `attributes.NAME` for attributes")]
+    text: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer to a question, grounded in the catalogue. Key of the record: that of the question.
+
+    `id` is a function of question and user: an answer that is sent again has the id it had before.
+    """
+
+    id: str
+    question: Annotated[str, Meta(description="id of the question")]
+    user: str | None
+    time: Annotated[int, Meta(description="of the question, Unix milliseconds")]
+    kind: Annotated[str, Meta(description="find, price, stock, attribute, describe, compare, alternatives, or unknown")]
+    language: Annotated[str, Meta(description="of the text")]
+    text: Annotated[str, Meta(description="the answer, plain text")]
+    exact: Annotated[bool, Meta(description="the items are what was asked for, and not only near to it in meaning")]
+    items: Annotated[list[AnswerItem], Meta(description="that it rests on, best first")]
+    quotes: Annotated[list[Quotation], Meta(description="all that the text took from items and question")]
+    filter: Annotated[str | None, Meta(description="what the items had to meet, in the rules language")]
+    as_of: Annotated[dict[str, int], Meta(description="`topic/partition` → offset of the last record it rests on")]
+    model: Annotated[str, Meta(description="encoder version whose vectors it was found by; empty for none")]
+    policy: str
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """The headers of a record on the dead-letter topic (text, UTF-8), beside the record's own headers.
 
@@ -160,6 +218,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 RECORDS: dict[str, type[msgspec.Struct]] = {
-    record.__name__: record for record in (Event, CatalogueItem, Recommendation, ModelPlan, DeadLetter)
+    record.__name__: record
+    for record in (Event, CatalogueItem, Recommendation, Question, Answer, ModelPlan, DeadLetter)
 }
 """By the name that `streams.topics` uses."""

@@ -4,10 +4,14 @@ from msgspec import Struct
 
 from streams.core.events import EventType
 from streams.records import (
+    Answer,
+    AnswerItem,
     CatalogueItem,
     Cited,
     Event,
     ModelPlan,
+    Question,
+    Quotation,
     Reason,
     Recommendation,
     RecommendedItem,
@@ -93,6 +97,32 @@ SAMPLES: dict[str, Struct] = {
         model="all-MiniLM-L6-v2@fp32-bd07ecf2",
         policy="default",
         stage="profile",
+    ),
+    "question": Question(
+        id="q-77",
+        text="How much is the claw hammer?",
+        time=_MONDAY_10H,
+        user="u-1842",
+    ),
+    "answer": Answer(
+        id="6d1f0b3c2a594e8f9a7be0c4d5f60718",
+        question="q-77",
+        user="u-1842",
+        time=_MONDAY_10H,
+        kind="price",
+        language="en",
+        text="Claw hammer, 16 oz, hickory handle: 24.90 EUR.",
+        exact=True,
+        items=[AnswerItem("hammer-16oz", "Claw hammer, 16 oz, hickory handle", True, 24.9, "EUR")],
+        quotes=[
+            Quotation("hammer-16oz", "title", "Claw hammer, 16 oz, hickory handle"),
+            Quotation("hammer-16oz", "price", "24.90"),
+            Quotation("hammer-16oz", "currency", "EUR"),
+        ],
+        filter=None,
+        as_of={"shop.catalogue.v1/0": 1310, "shop.embeddings.v1/0": 1204},
+        model="all-MiniLM-L6-v2@fp32-bd07ecf2",
+        policy="default",
     ),
     "model-plan": ModelPlan(
         serving=ServedModel(

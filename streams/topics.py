@@ -55,12 +55,15 @@ class Topics:
     pairs: Topic
     neighbours: Topic
     recommendations: Topic
+    questions: Topic
+    answers: Topic
     dlq: Topic
 
     def __iter__(self) -> Iterator[Topic]:
         return iter((
             self.events, self.catalogue, self.embeddings, self.embeddings_b, self.models, self.profiles,
-            self.trending, self.erasures, self.pairs, self.neighbours, self.recommendations, self.dlq,
+            self.trending, self.erasures, self.pairs, self.neighbours, self.recommendations,
+            self.questions, self.answers, self.dlq,
         ))  # fmt: skip
 
     @property
@@ -187,6 +190,26 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             compacted=False,
             retention_ms=7 * DAY_MS,
             schema="Recommendation",
+        ),
+        questions=Topic(
+            name=f"{prefix}.questions.v1",
+            key="`user`, else `id`",
+            value="JSON question",
+            about="What customers ask in plain words. Produced by the shop.",
+            partitions=partitions,
+            compacted=False,
+            retention_ms=7 * DAY_MS,
+            schema="Question",
+        ),
+        answers=Topic(
+            name=f"{prefix}.answers.v1",
+            key="that of the question",
+            value="JSON answer",
+            about="Answers that say what the catalogue says, and that something is not known where it is not.",
+            partitions=partitions,
+            compacted=False,
+            retention_ms=7 * DAY_MS,
+            schema="Answer",
         ),
         dlq=Topic(
             name=f"{prefix}.dlq.v1",
