@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol, TypeVar
 
-from streams.core.answers.words import joined, language, phrase, words
+from streams.core.answers.words import STOP, joined, language, phrase, words
 from streams.core.rules.syntax import Value
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Match(NamedTuple):
 
 class _Known(NamedTuple):
     words: frozenset[str]
-    title: int
+    title: frozenset[str]
     meanings: tuple[tuple[str, Meaning], ...]
     names: tuple[tuple[str, str], ...]
     scripts: frozenset[str]
@@ -130,7 +130,11 @@ class Lexicon:
                 found = narrowed
             else:
                 missing.append(word)
-        return Match(sorted(found, key=lambda item: (self._known[item].title, item)), missing)
+        return Match(sorted(found, key=lambda item: (len(self._known[item].title), item)), missing)
+
+    def is_called(self, item: str, found: Sequence[str]) -> bool:
+        """Whether words (stemmed) hold all of an item's title."""
+        return self._known[item].title - STOP <= set(found)
 
     def spans(self, found: Sequence[str]) -> Iterator[tuple[int, int, list[Meaning]]]:
         """Where values are named among words: from, to (exclusive), what; the longest first, none inside another."""
@@ -184,4 +188,4 @@ def _known(item: str, entry: Entry) -> _Known:
     others = chain.from_iterable(map(words, (item, entry.brand or "", *path, *texts)))
     short = tuple((key, meaning) for key, meaning in meanings if key and len(key.split()) <= MAX_WORDS)
     scripts = frozenset("en" if word.isascii() else language(word) for word in title if not word.isdecimal())
-    return _Known(frozenset(chain(title, others)), len(title), short, tuple(names), scripts)
+    return _Known(frozenset(chain(title, others)), frozenset(title), short, tuple(names), scripts)

@@ -81,9 +81,9 @@ def _find(plan: Plan, found: Match, rest: str, lexicon: Lexicon, *, wants_stock:
     return replace(
         plan,
         kind=Kind.FIND,
-        named=() if missing else tuple(found.items[:MOST_NAMED]),
+        named=() if missing else tuple(found.items),
         condition=wishes.both([plan.condition, wanted.condition, *stock]),
-        softly=wanted.softly,
+        softly=wanted.softly if found.missing else None,  # else the titles say it themselves
         unmet=() if plan.foreign else _spelled(missing, rest),
     )
 
@@ -99,10 +99,11 @@ def _of_items(plan: Plan, kind: Kind, about: Sequence[str], rest: str, lexicon: 
     """A plan about items that are named; about none where most of the name is not known."""
     found = lexicon.match(about)
     fits = len(about) > 2 * len(found.missing)
+    whole = fits and found.items and lexicon.is_called(found.items[0], about)
     return replace(
         plan,
         kind=kind,
-        named=tuple(found.items[:MOST_NAMED]) if fits else (),
+        named=tuple(found.items[: 1 if whole else MOST_NAMED]) if fits else (),
         unmet=() if plan.foreign else _spelled(found.missing, rest),
     )
 
