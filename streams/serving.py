@@ -3,6 +3,8 @@
 Any process that has both answers for any shopper, with the recommender and the policy of the workers.
 """
 
+import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
@@ -10,17 +12,22 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from encoders.base import EncoderError
 from index.base import Vectors
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
 from streams.core.policy import Policy
 from streams.core.profile import Profile, absorb
 from streams.core.rules import Rule
+from streams.errors import UpwellError
 from streams.portrait import as_of
 from streams.profile_replica import ProfileReplica
 from streams.recommender import Shopper, Slate, recommend
-from streams.records import CatalogueItem
+from streams.records import CatalogueItem, ServedModel
 from streams.replicas import Replica
 from streams.topics import Topics
+
+FOLLOW_S = 1.0
+"""How often it is looked whether another model is to be loaded."""
 
 OVERSAMPLE = 3
 """So many times what is wanted is asked of the index, for what cannot be bought falls out."""
@@ -43,10 +50,11 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A slate for a shopper, the event time (Unix ms) and the offsets it rests on."""
+    """A slate for a shopper, the event time (Unix ms), the model and the offsets it rests on."""
 
     slate: Slate
     time: int
+    model: str
     as_of: Mapping[str, int]
 
 
@@ -63,6 +71,10 @@ class EncodesItems(Protocol):
     @property
     def id(self) -> str: ...
     async def encode(self, items: Sequence[CatalogueItem]) -> Vectors: ...
+
+
+LoadEncoder = Callable[[str | None], EncodesItems]
+"""Loads a model by name, None for the one that the settings name."""
 
 
 class Serving:
@@ -83,31 +95,41 @@ class Serving:
         self._profiles = profiles
         self._events = topics.events.name
 
-    async def recommend(self, questions: Sequence[Question]) -> list[Answer]:
-        """One answer per question, in order.
+    async def recommend(self, questions: Sequence[Question], replica: Replica | None = None) -> list[Answer]:
+        """One answer per question, in order, all by one model.
+
+        Args:
+            questions: what is wanted, by whom.
+            replica: pinned before, by who asks it for more; None for the model that serves now.
 
         Raises:
             StoreError, ContractError: a profile cannot be read.
         """
+        replica = (replica or self.replica).pinned()
         answers: dict[int, Answer] = {}
         by_wish: dict[Wish, list[int]] = {}
         for place, question in enumerate(questions):
             by_wish.setdefault(question.wish, []).append(place)
         for wish, places in by_wish.items():
-            found = await self._alike([questions[place].shopper for place in places], wish)
+            found = await self._alike([questions[place].shopper for place in places], wish, replica)
             answers |= zip(places, found, strict=True)
         return [answers[place] for place in range(len(questions))]
 
-    async def _alike(self, shoppers: Sequence[str], wish: Wish) -> list[Answer]:
-        shared = dict(self.replica.as_of)
+    def profile(self, shopper: str) -> Profile:
+        """What is known of a shopper. Raises StoreError, ContractError: it cannot be read."""
+        return self._profiles().get(shopper).profile
+
+    async def _alike(self, shoppers: Sequence[str], wish: Wish, replica: Replica) -> list[Answer]:
+        shared = dict(replica.as_of)
         known = [self._profiles().get(shopper) for shopper in shoppers]
         profiles = [_with_context(profile, wish.context) for profile, _ in known]
         asked = [Shopper(profile, as_of(profile)) for profile in profiles]
-        slates = await recommend(asked, self.replica, self._policy(wish))
+        slates = await recommend(asked, replica, self._policy(wish))
         return [
             Answer(
                 slate,
                 as_of(profile),
+                replica.model,
                 shared if partition is None else {**shared, f"{self._events}/{partition}": profile.offset},
             )
             for slate, (profile, partition) in zip(slates, known, strict=True)
@@ -124,20 +146,22 @@ class Serving:
 
     async def similar(self, item: str, count: int) -> Near:
         """Items like an item, those that can be bought; none for an item without a vector."""
-        query = await self.replica.vectors([item])
-        return await self.nearest(query, count, but={item}) if query.any() else Near([], [])
+        replica = self.replica.pinned()
+        query = await replica.vectors([item])
+        return await self.nearest(query, count, replica, but={item}) if query.any() else Near([], [])
 
-    async def nearest(self, query: Vectors, count: int, but: Collection[str] = ()) -> Near:
+    async def nearest(self, query: Vectors, count: int, replica: Replica, but: Collection[str] = ()) -> Near:
         """Items near to a vector, those that can be bought.
 
         Args:
             query: float32 (1, dim), not zero.
             count: how many.
+            replica: pinned to the model that made the vector.
             but: items to leave out.
         """
-        (found,) = await self.replica.nearest(query, OVERSAMPLE * count + len(but))
-        items = [item for item in found if item not in but and self.replica.available(item)][:count]
-        vectors = await self.replica.vectors(items)
+        (found,) = await replica.nearest(query, OVERSAMPLE * count + len(but))
+        items = [item for item in found if item not in but and replica.available(item)][:count]
+        vectors = await replica.vectors(items)
         cosines = vectors @ (query[0] / np.linalg.norm(query[0])) if items else []
         return Near(items, [round(float(cosine), 4) for cosine in cosines])
 
@@ -158,20 +182,92 @@ class Serving:
         return list(islice(wanted, count))
 
 
+class NoEncoderError(UpwellError):
+    """Texts cannot be held against the items: what encodes them is not the model of the items."""
+
+
+class Phrase(NamedTuple):
+    """A text, and the id of the model whose items it is to be held against."""
+
+    text: str
+    model: str
+
+
 class TextSearch:
-    """Text to vectors: as those of items of which nothing but a title is known.
+    """Text to vectors: as those of items of which nothing but a title is known, by the model that answers.
+
+    While a shop changes its model both have an encoder here, so that whichever a replica is pinned to can be asked.
 
     Args:
-        encoder: that made the items' vectors.
+        load: gets an encoder by the model's name, None for the one that the settings name; called in a thread.
+        replica: says which models there are.
     """
 
-    def __init__(self, encoder: EncodesItems) -> None:
-        self.model = encoder.id
-        self._encoder = encoder
+    def __init__(self, load: LoadEncoder, replica: Replica) -> None:
+        self._load = load
+        self._replica = replica
+        self._encoders: dict[str, EncodesItems] = {}
+        self._without: dict[str, str] = {}
+        self._loading = asyncio.Lock()
 
-    async def vectors(self, texts: Sequence[str]) -> list[Vectors]:
-        """float32 (dim,), of unit length, of each text."""
-        return list(await self._encoder.encode([CatalogueItem(id="query", title=text) for text in texts]))
+    async def begin(self) -> None:
+        """Load the model of the settings, so that what is wrong with it is told at the start."""
+        encoder = await asyncio.to_thread(self._load, None)
+        self._encoders[encoder.id] = encoder
+
+    async def encoder(self, model: str) -> EncodesItems:
+        """The encoder of a model, by its id.
+
+        Raises:
+            NoEncoderError: it cannot be had here.
+        """
+        async with self._loading:
+            if model not in self._encoders and model not in self._without:
+                await self._get(model)
+        if model in self._without:
+            raise NoEncoderError(self._without[model])
+        return self._encoders[model]
+
+    async def vectors(self, phrases: Sequence[Phrase]) -> list[Vectors]:
+        """float32 (dim,), of unit length, of each text by its model.
+
+        Raises:
+            NoEncoderError: the model cannot be had here.
+        """
+        found: dict[int, Vectors] = {}
+        for model in dict.fromkeys(phrase.model for phrase in phrases):
+            encoder = await self.encoder(model)
+            places = [place for place, phrase in enumerate(phrases) if phrase.model == model]
+            items = [CatalogueItem(id="query", title=phrases[place].text) for place in places]
+            found |= zip(places, await encoder.encode(items), strict=True)
+        return [found[place] for place in range(len(phrases))]
+
+    async def follow(self) -> None:
+        """Have an encoder for the next model before it serves, and let go of those before, until cancelled."""
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            due = {served.id for served in self._planned()}
+            for model in due - self._encoders.keys() - self._without.keys():
+                with contextlib.suppress(NoEncoderError):
+                    await self.encoder(model)
+            for model in self._encoders.keys() - due - {self._replica.model} if due else ():
+                del self._encoders[model]
+
+    def _planned(self) -> list[ServedModel]:
+        plan = self._replica.shelves.plan
+        return [] if plan is None else [served for served in (plan.serving, plan.next) if served is not None]
+
+    async def _get(self, model: str) -> None:
+        name = next((served.model for served in self._planned() if served.id == model), None)
+        try:
+            encoder = await asyncio.to_thread(self._load, name)
+        except (EncoderError, UpwellError) as error:
+            self._without[model] = f"the items were encoded by {model}, which cannot be loaded here: {error}"
+            return
+        if encoder.id == model:
+            self._encoders[model] = encoder
+        else:
+            self._without[model] = f"the items were encoded by {model}, this server has {encoder.id}: set UPWELL_MODEL"
 
 
 def _with_context(profile: Profile, items: Sequence[str]) -> Profile:

@@ -37,8 +37,8 @@ def serve(search: bool) -> None:
     logs.configure(configured.log_level)
     told = Told(configured, api, kafka, broker.connect(configured, kafka).bootstrap)
 
-    def load() -> ItemEncoder:
-        return load_item_encoder(configured)
+    def load(model: str | None) -> ItemEncoder:
+        return load_item_encoder(configured, model)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(told, load if search else None, lambda url: click.echo(f"Serving on {url}.", err=True)))

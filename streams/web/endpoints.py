@@ -18,7 +18,7 @@ from streams.jsonl import Kind as LineKind
 from streams.jsonl import Line, Outgoing, Splitter, parse
 from streams.pseudonyms import UnknownVersionError
 from streams.records import RecommendedItem
-from streams.serving import Answer, Near, Question, Serving, TextSearch, Wish
+from streams.serving import Answer, Near, NoEncoderError, Phrase, Question, Serving, TextSearch, Wish
 from streams.topics import Topics
 from streams.web.gather import Gatherer
 from streams.web.problems import Kind, Problem, retry_after
@@ -46,7 +46,7 @@ class Service:
     serving: Serving
     recommending: Gatherer[Question, Answer]
     search: TextSearch | None
-    searching: Gatherer[str, Vectors] | None
+    searching: Gatherer[Phrase, Vectors] | None
     publisher: Publishes
     topics: Topics
     limits: Limits
@@ -64,7 +64,7 @@ async def recommendations(service: Service, asked: RecommendationsAsked) -> Reco
     ]
     titles = {item: replica.title(item) for item in dict.fromkeys(named)}
     return Recommendations(
-        shopper, answer.time, items, titles, dict(answer.as_of), replica.model, policy.name, answer.slate.stage
+        shopper, answer.time, items, titles, dict(answer.as_of), answer.model, policy.name, answer.slate.stage
     )
 
 
@@ -89,16 +89,15 @@ async def search(service: Service, asked: SearchAsked) -> Items:
     """Items whose text is near to a text."""
     if service.search is None or service.searching is None:
         raise Problem(Kind.NO_ENCODER, "this server was started without an encoder (--no-search): ask another one")
-    model = service.serving.replica.model
-    if model and model != service.search.model:
-        raise Problem(
-            Kind.NO_ENCODER,
-            f"the items were encoded by {model}, this server has {service.search.model}: set UPWELL_MODEL",
-        )
-    if not service.serving.replica.searchable:
+    replica = service.serving.replica.pinned()
+    if not replica.searchable:
         return _listed(service, [])
-    vector = await service.searching.ask(asked.text)
-    return _near(service, await service.serving.nearest(vector[None], asked.n))
+    try:
+        await service.search.encoder(replica.model)
+        vector = await service.searching.ask(Phrase(asked.text, replica.model))
+    except NoEncoderError as error:
+        raise Problem(Kind.NO_ENCODER, str(error)) from None
+    return _near(service, await service.serving.nearest(vector[None], asked.n, replica))
 
 
 async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:

@@ -30,7 +30,7 @@ from streams.health import Health
 from streams.profile_replica import ProfileReplication
 from streams.replicas import Replica
 from streams.replication import Replication
-from streams.serving import EncodesItems, Serving, TextSearch
+from streams.serving import LoadEncoder, Serving, TextSearch
 from streams.settings import ApiSettings, KafkaSettings, Settings
 from streams.snapshots import IndexKeeper
 from streams.telemetry.indexing import Applied, watch_index
@@ -71,13 +71,13 @@ class Told:
 
 
 async def run(
-    told: Told, load_encoder: Callable[[], EncodesItems] | None, on_listening: Callable[[str], None] = lambda url: None
+    told: Told, load_encoder: LoadEncoder | None, on_listening: Callable[[str], None] = lambda url: None
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests that are being worked on are finished.
 
     Args:
         told: what to serve, and how.
-        load_encoder: for searching by text; None to do without.
+        load_encoder: gets a model by name, for searching by text; None to do without.
         on_listening: called with the URL once it is ready for requests.
 
     Raises:
@@ -93,15 +93,15 @@ async def run(
         await work
 
 
-async def _serve(
-    told: Told, load_encoder: Callable[[], EncodesItems] | None, on_listening: Callable[[str], None]
-) -> None:
+async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Callable[[str], None]) -> None:
     settings, contract = told.settings, topics(told.settings.shop, told.settings.partitions)
     keyring, tls = secured(told.api)
     await require_topics(told.bootstrap, told.kafka, contract)
     async with contextlib.AsyncExitStack() as stack:
         state = await _State.opened(told, contract, stack)
-        search = TextSearch(await asyncio.to_thread(load_encoder)) if load_encoder else None
+        search = TextSearch(load_encoder, state.replica) if load_encoder else None
+        if search is not None:
+            await search.begin()
         publisher = Publisher({"bootstrap_servers": told.bootstrap, **told.kafka.client_options()})
         stack.push_async_callback(publisher.stop)
         serving = Serving(state.replica, lambda: state.profiles.replica, policies.of(settings), contract)
@@ -113,6 +113,7 @@ async def _serve(
         front = front_of(told.api, keyring, live)
         tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [searching.run()] if searching else []
+        tasks += [search.follow()] if search else []
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(task) for task in tasks]
             try:

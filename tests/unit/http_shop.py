@@ -111,7 +111,7 @@ class HttpShop:
         self.live = Live(TOPICS, self.shop.replica, looked, self.limits)
         front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), keyring, self.live)
         front.health.starting = None
-        searcher = TextSearch(self.encoder) if search else None
+        searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None
         recommending = self.company or Gatherer(self.recommend)
         service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, self.limits)
