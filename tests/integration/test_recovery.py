@@ -13,6 +13,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.topics import topics
 from tests.brokers import until
 from tests.integration.shopkeeper import Desk, caught_up, desk, worker
+from tests.reading import whole_topic
 
 T0 = 1_700_000_000_000
 ITEMS = [f"{kind} {thing}" for kind in ("red", "blue", "green") for thing in ("shirt", "shoe", "hat", "scarf", "coat")]
@@ -48,23 +49,8 @@ async def recommended_when_settled(shop: Desk, user: str) -> Recommendation:
 
 async def newest_rows(shop: Desk, bootstrap: str) -> dict[bytes, bytes]:
     """The profiles topic as a table."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
     profiles = shop.topics.profiles
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(profiles.name, number) for number in range(profiles.partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        rows: dict[bytes, bytes] = {}
-        while any([await consumer.position(p) < ends[p] for p in partitions]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                rows.update({record.key: record.value for record in records})
-        return rows
-    finally:
-        await consumer.stop()
+    return {record.key: record.value for record in await whole_topic(bootstrap, profiles.name, profiles.partitions)}
 
 
 def content(answer: Recommendation) -> Any:
