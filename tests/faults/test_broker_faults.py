@@ -1,53 +1,125 @@
 """A broker that dies or stalls under load: nothing is lost, and no worker of ours is restarted for it."""
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+import random
 
 import pytest
 
 from tests.brokers import PrivateBroker
-from tests.faults.harness import Shop, Worker
+from tests.faults.harness import SEED, Scenario, Shop, Shops, assert_goes_wrong
+from tests.faults.processes import EndedError
+from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-
-@pytest.fixture
-async def own(private_broker: PrivateBroker, shop: str, tmp_path: Path) -> Shop:
-    """Topics of the counting role on a broker of this test's own."""
-    return await Shop(private_broker.bootstrap, shop, tmp_path).create()
+BUSY = 3_000
+"""Records a second that leave a backlog to a worker while it starts: batches wait when it begins to publish."""
 
 
-async def test_broker_restarted_under_load(
-    own: Shop, private_broker: PrivateBroker, started: Callable[[Worker], Worker]
-) -> None:
-    worker = started(own.worker("a"))
-    async with own.load():
-        await own.progress()
-        private_broker.kill()
-        await asyncio.sleep(3.0)
-        private_broker.start()
-        await own.progress()
-    await own.caught_up()
-    await worker.stop()
-    await own.assert_exact(worker)
+def restarted(broker: PrivateBroker) -> Scenario[Shop]:
+    """The broker dies under load, and is away for longer than a request may take."""
+
+    async def scenario(shop: Shop, seed: int) -> None:
+        rng = random.Random(seed)
+        worker = shop.worker("a").start()
+        async with shop.load(seed):
+            await shop.progress()
+            await asyncio.sleep(rng.uniform(0.0, 1.0))
+            broker.kill()
+            await asyncio.sleep(rng.uniform(3.0, 4.0))
+            broker.start()
+            await shop.progress()
+        await shop.caught_up()
+        await worker.stop()
+        await shop.assert_exact(worker)
+
+    return scenario
+
+
+def stalled(broker: PrivateBroker) -> Scenario[Shop]:
+    """The broker stalls, the worker is killed and loses its disk.
+
+    Each key is written once: what was in no changelog yet must not have been acknowledged either.
+    """
+
+    async def scenario(shop: Shop, seed: int) -> None:
+        rng = random.Random(seed)
+        worker = shop.worker("a", static=True).start()
+        async with shop.load(seed, per_second=BUSY, once=True):
+            await shop.progress()
+            for _ in range(2):
+                await asyncio.sleep(rng.uniform(0.0, 0.3))
+                with broker.stalled():
+                    await asyncio.sleep(rng.uniform(1.2, 1.8))
+                    worker.kill(lose_disk=True)
+                worker.start()
+                await shop.progress()
+        await shop.caught_up()
+        await worker.stop()
+        await shop.assert_exact(worker)
+
+    return scenario
+
+
+def died_together(broker: PrivateBroker) -> Scenario[Shop]:
+    """The broker dies, the worker too before it is back; when all is done, the disk is lost.
+
+    What only the store had must have come to the changelog after all.
+    """
+
+    async def scenario(shop: Shop, seed: int) -> None:
+        rng = random.Random(seed)
+        worker = shop.worker("a", static=True).start()
+        async with shop.load(seed, per_second=BUSY, once=True):
+            await shop.progress()
+            await asyncio.sleep(rng.uniform(0.0, 0.3))
+            broker.kill()
+            await asyncio.sleep(rng.uniform(0.2, 0.8))
+            worker.kill()
+            broker.start()
+            worker.start()
+            await shop.progress()
+        await shop.caught_up()
+        await worker.stop()
+        worker.lose_disk()
+        worker.start()
+        await shop.produce(1, seed=seed)
+        await shop.caught_up()
+        await worker.stop()
+        await shop.assert_exact(worker)
+
+    return scenario
+
+
+async def test_broker_restarted_under_load(own_shops: Shops[Shop], private_broker: PrivateBroker, seed: int) -> None:
+    await restarted(private_broker)(await own_shops(), seed)
+
+
+async def test_restarted_without_patience(own_shops: Shops[Shop], private_broker: PrivateBroker) -> None:
+    await assert_goes_wrong(restarted(private_broker), own_shops, Protection.PATIENCE, how=EndedError)
 
 
 async def test_broker_stalled_worker_killed_disk_lost(
-    own: Shop, private_broker: PrivateBroker, started: Callable[[Worker], Worker]
+    own_shops: Shops[Shop], private_broker: PrivateBroker, seed: int
 ) -> None:
-    """Each key is written once: what was in no changelog yet must not have been acknowledged either."""
-    worker = started(own.worker("a", static=True))
-    async with own.load(per_second=400, once=True):
-        await own.progress()
-        for _ in range(3):
-            await asyncio.sleep(0.5)
-            with private_broker.stalled():
-                await asyncio.sleep(1.0)
-                worker.kill()
-                worker.lose_disk()
-            worker.start()
-            await own.progress()
-    await own.caught_up()
-    await worker.stop()
-    await own.assert_exact(worker)
+    await stalled(private_broker)(await own_shops(), seed)
+
+
+async def test_stalled_without_acknowledgement(own_shops: Shops[Shop], private_broker: PrivateBroker) -> None:
+    await assert_goes_wrong(stalled(private_broker), own_shops, Protection.ACKNOWLEDGEMENT)
+
+
+async def test_broker_and_worker_died_together(
+    own_shops: Shops[Shop], private_broker: PrivateBroker, seed: int
+) -> None:
+    await died_together(private_broker)(await own_shops(), seed)
+
+
+async def test_died_together_without_changelog_first(own_shops: Shops[Shop], private_broker: PrivateBroker) -> None:
+    """A store that is ahead of its changelog is mended: a duplicate's row is put again."""
+    await died_together(private_broker)(await own_shops(without=[Protection.CHANGELOG_FIRST]), SEED)
+
+
+async def test_died_together_without_putting_again(own_shops: Shops[Shop], private_broker: PrivateBroker) -> None:
+    scenario = died_together(private_broker)
+    await assert_goes_wrong(scenario, own_shops, Protection.CHANGELOG_FIRST, Protection.PUT_AGAIN)

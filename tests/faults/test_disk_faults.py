@@ -3,16 +3,20 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Shop, Worker
+from tests.brokers import until
+from tests.faults.harness import PARTITIONS, Scenario, Shop, Shops, assert_goes_wrong
+from tests.faults.processes import EndedError, Worker
+from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-Start = Callable[[Worker], Worker]
+SST = "*.sst"
+LOG = "*.log"
 
 
 def damage(path: Path) -> None:
@@ -23,29 +27,66 @@ def damage(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("files", ["CURRENT", "MANIFEST-*", "*.sst", "*.log"])
-async def test_a_damaged_store_is_rebuilt(counting: Shop, started: Start, files: str) -> None:
-    worker = started(counting.worker("a", static=True))
-    await counting.produce(4_000)
-    await counting.caught_up()
-    await worker.stop()
-    damaged = [path for path in worker.data.glob(f"tables/*/counts-?/{files}") if path.is_file()]
-    assert damaged
-    for path in damaged:
-        damage(path)
-    worker.start()
-    async with counting.load():
-        # A file is read when a row in it is: the worker may find out late, and then ends to be started again.
-        for _ in range(40):
-            await asyncio.sleep(0.25)
-            if worker.ended():
-                worker.start()
-        await counting.progress()
-    await counting.caught_up()
-    await worker.stop()
-    await counting.assert_exact(worker)
-    if files != "*.log":  # the changelog is the log: there is nothing in RocksDB's
-        assert list(worker.data.glob("tables/*/counts-*.corrupt-*"))
+def damaged(files: str) -> Scenario[Shop]:
+    """Files of a worker's stores are overwritten while it does not run.
+
+    Its data files are read when a row in them is: such damage is found late, on one partition after the other, and each
+    time the worker ends to be started again. Other files are read when a store is opened.
+    """
+    restarts = PARTITIONS if files == SST else 0
+
+    async def scenario(shop: Shop, seed: int) -> None:
+        worker = shop.worker("a", static=True).start()
+        for part in (0, 1):  # with the second, the store notes what the group has agreed to after the first
+            await shop.produce(2_000, seed=2 * seed + part)
+            await shop.caught_up()
+        if files == LOG:
+            worker.kill()  # with rows that are in no other file yet
+        else:
+            await worker.stop()
+        found = [path for path in worker.data.glob(f"tables/*/counts-?/{files}") if path.is_file()]
+        assert found
+        for path in found:
+            damage(path)
+        worker.start()
+        async with shop.load(seed, at_least=4_000):
+            await restarting(worker, shop.progress, restarts)
+        await restarting(worker, shop.caught_up, restarts)
+        await worker.stop()
+        await shop.assert_exact(worker)
+
+    return scenario
+
+
+async def restarting(worker: Worker, wait: Callable[[], Awaitable[None]], times: int) -> None:
+    """Wait, with the worker started again when it ends, but not more often than that."""
+    for _ in range(times):
+        try:
+            return await wait()
+        except EndedError:
+            worker.start()
+    return await wait()
+
+
+@pytest.mark.parametrize("files", ["CURRENT", "MANIFEST-*", SST])
+async def test_a_damaged_store_is_rebuilt(shops: Shops[Shop], seed: int, files: str) -> None:
+    shop = await shops()
+    await damaged(files)(shop, seed)
+    assert list(shop.directory.glob("a/tables/*/counts-*.corrupt-*"))
+
+
+@pytest.mark.parametrize("files", ["CURRENT", "MANIFEST-*", SST])
+async def test_damaged_without_quarantine(shops: Shops[Shop], files: str) -> None:
+    await assert_goes_wrong(damaged(files), shops, Protection.QUARANTINE, how=EndedError)
+
+
+async def test_a_damaged_log_loses_nothing(shops: Shops[Shop], seed: int) -> None:
+    """The changelog is the log: there is nothing in RocksDB's."""
+    await damaged(LOG)(await shops(), seed)
+
+
+async def test_damaged_log_without_offset_in_batch(shops: Shops[Shop]) -> None:
+    await assert_goes_wrong(damaged(LOG), shops, Protection.OFFSET_IN_BATCH)
 
 
 @pytest.fixture
@@ -65,7 +106,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def fill(disk: Path) -> Path:
     """Take all the room there is."""
     ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
+    with ballast.open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 4096)
@@ -75,21 +116,54 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-async def test_a_full_disk_is_waited_out(counting: Shop, started: Start, small_disk: Path) -> None:
-    worker = counting.worker("a", static=True)
-    worker.data = small_disk / "data"
-    started(worker)
-    await counting.produce(2_000)
-    await counting.caught_up()
-    ballast = fill(small_disk)
-    async with counting.load():
-        await asyncio.sleep(5.0)
-        worker.kill()
-        worker.start()  # it cannot open its tables now
-        await asyncio.sleep(8.0)
-        assert not worker.ended()
-        ballast.unlink()
-        await counting.progress()
-    await counting.caught_up()
-    await worker.stop()
-    await counting.assert_exact(worker)
+def full(disk: Path, *, while_it_runs: bool) -> Scenario[Shop]:
+    """The disk is full while a worker runs, or when it starts; then there is room again."""
+
+    async def scenario(shop: Shop, seed: int) -> None:
+        worker = shop.worker("a", static=True)
+        worker.data = disk / shop.name
+        worker.start()
+        await shop.produce(2_000, seed=seed)
+        await shop.caught_up()
+        await until(lambda: ready(worker))
+        if not while_it_runs:
+            worker.kill()
+        ballast = fill(disk)
+        try:
+            if not while_it_runs:
+                worker.start()
+            async with shop.load(seed):
+                await until(lambda: troubled(worker))
+                await asyncio.sleep(1.0)
+                assert await troubled(worker), "readiness comes and goes on a full disk"
+                ballast.unlink()
+                await shop.progress()
+            await shop.caught_up()
+            await until(lambda: ready(worker))
+            await worker.stop()
+            await shop.assert_exact(worker)
+        finally:
+            ballast.unlink(missing_ok=True)
+
+    return scenario
+
+
+async def ready(worker: Worker) -> bool:
+    """Whether it says that it is ready."""
+    return await worker.ready() is True
+
+
+async def troubled(worker: Worker) -> bool:
+    """Whether it says that it is not ready."""
+    return await worker.ready() is False
+
+
+@pytest.mark.parametrize("while_it_runs", [True, False], ids=["running", "starting"])
+async def test_a_full_disk_is_waited_out(shops: Shops[Shop], seed: int, small_disk: Path, while_it_runs: bool) -> None:
+    await full(small_disk, while_it_runs=while_it_runs)(await shops(), seed)
+
+
+@pytest.mark.parametrize("while_it_runs", [True, False], ids=["running", "starting"])
+async def test_full_disk_without_patience(shops: Shops[Shop], small_disk: Path, while_it_runs: bool) -> None:
+    scenario = full(small_disk, while_it_runs=while_it_runs)
+    await assert_goes_wrong(scenario, shops, Protection.PATIENCE, how=EndedError)

@@ -2,120 +2,161 @@
 
 import asyncio
 import random
-import signal
-from collections.abc import Callable
 
 import pytest
 
-from tests.faults.counting import POISON
+from tests.faults.counting import POISON, SLOW
 from tests.faults.counting_worker import SESSION_S
-from tests.faults.harness import ROUNDS, SEED, Shop, Worker
+from tests.faults.harness import Shop, Shops, assert_goes_wrong
+from tests.faults.processes import EndedError
+from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-Start = Callable[[Worker], Worker]
-SEEDS = [SEED + n for n in range(ROUNDS)]
+KILLS = 20
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("lose_disk", [False, True], ids=["disk-kept", "disk-lost"])
-async def test_killed_under_load(counting: Shop, started: Start, lose_disk: bool, seed: int) -> None:
+async def killed(shop: Shop, seed: int, *, lose_disk: bool = False) -> None:
+    """One worker, killed three times."""
     rng = random.Random(seed)
-    worker = started(counting.worker("a", static=True))
-    async with counting.load(seed=seed, poison_every=1_999):
+    worker = shop.worker("a", static=True).start()
+    async with shop.load(seed, every=(1_999, POISON)):
         for _ in range(3):
-            await counting.progress()
+            await shop.progress()
             await asyncio.sleep(rng.uniform(0.0, 0.8))
-            worker.kill()
-            if lose_disk:
-                worker.lose_disk()
+            worker.kill(lose_disk=lose_disk)
             worker.start()
-        await counting.progress()
-    await counting.caught_up()
+        await shop.progress()
+    await shop.caught_up()
     await worker.stop()
-    await counting.assert_exact(worker)
+    await shop.assert_exact(worker)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_three_workers_killed_in_turn(counting: Shop, started: Start, seed: int) -> None:
+async def killed_in_turn(shop: Shop, seed: int) -> None:
+    """Three workers and many kills, some of them with the disk lost."""
     rng = random.Random(seed)
-    workers = [started(counting.worker(name, static=True)) for name in ("a", "b", "c")]
-    async with counting.load(seed=seed):
-        await counting.progress()
-        for _ in range(7):
+    workers = [shop.worker(name, static=True).start() for name in ("a", "b", "c")]
+    async with shop.load(seed):
+        await shop.progress()
+        for number in range(KILLS):
             victim = rng.choice(workers)
-            victim.kill()
-            if rng.random() < 0.3:
-                victim.lose_disk()
+            victim.kill(lose_disk=number % 3 == 0)
             victim.start()
-            await asyncio.sleep(rng.uniform(0.5, 2.5))
-        await counting.progress()
-    await counting.caught_up()
+            await asyncio.sleep(rng.uniform(0.2, 2.0))
+        await shop.progress()
+    await shop.caught_up()
     for worker in workers:
         await worker.stop()
-    await counting.assert_exact()
+    await shop.assert_exact()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_second_worker_joins_and_leaves_under_load(counting: Shop, started: Start, seed: int) -> None:
+async def scaled(shop: Shop, seed: int) -> None:
+    """One worker, then three, then one again: partitions change hands while records come, often within a batch."""
     rng = random.Random(seed)
-    first, second = started(counting.worker("a")), started(counting.worker("b"))
-    async with counting.load(seed=seed):
-        await counting.progress()
-        for _ in range(2):
-            await asyncio.sleep(rng.uniform(2.0, 4.0))
-            await second.stop()
-            await asyncio.sleep(rng.uniform(0.5, 2.0))
-            second.start()
-        await asyncio.sleep(3.0)
-    await counting.caught_up()
-    await first.stop()
-    await second.stop()
-    await counting.assert_exact()
+    stays, *others = (shop.worker(name) for name in ("a", "b", "c"))
+    stays.start()
+    async with shop.load(seed, every=(700, SLOW), at_least=12_000):
+        await shop.progress()
+        for worker in others:
+            worker.start()
+        await shop.joined(3)
+        await shop.progress()
+        await asyncio.sleep(rng.uniform(0.5, 2.0))
+        for worker in others:
+            await worker.stop()
+            await shop.progress()
+        await asyncio.sleep(rng.uniform(0.5, 2.0))
+    await shop.caught_up()
+    await stays.stop()
+    await shop.assert_exact(stays)
+    await shop.note_pause()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_worker_frozen_beyond_its_session(counting: Shop, started: Start, seed: int) -> None:
-    """It comes back as a zombie, in the middle of whatever it did, after another has taken its partitions."""
-    zombie, heir = started(counting.worker("a")), started(counting.worker("b"))
-    async with counting.load(per_second=600, seed=seed):
-        await counting.progress()
-        await asyncio.sleep(random.Random(seed).uniform(2.0, 4.0))
-        zombie.signal(signal.SIGSTOP)
-        await asyncio.sleep(SESSION_S + 1.0)
-        await counting.progress()
-        zombie.signal(signal.SIGCONT)
-        await asyncio.sleep(3.0)
-    await counting.caught_up()
+async def frozen(shop: Shop, seed: int) -> None:
+    """A worker comes back as a zombie, in the middle of whatever it did, after another has taken its partitions."""
+    zombie, heir = shop.worker("a").start(), shop.worker("b").start()
+    async with shop.load(seed, per_second=6_000):
+        await shop.progress()
+        await asyncio.sleep(random.Random(seed).uniform(0.5, 2.0))
+        zombie.freeze()
+    await asyncio.sleep(SESSION_S)
+    await shop.caught_up()  # the heir alone did it
+    zombie.thaw()
+    await shop.joined(2)
+    await shop.produce(4_000, seed=seed)
+    await shop.caught_up()
     await zombie.stop()
     await heir.stop()
-    await counting.assert_exact()
     heir.lose_disk()
     heir.start()
-    await counting.produce(10, seed=seed)
-    await counting.caught_up()
+    await shop.produce(1, seed=seed)
+    await shop.caught_up()
     await heir.stop()
-    await counting.assert_exact(heir)
+    await shop.assert_exact(heir)
 
 
-async def test_poison_goes_to_the_dead_letters_alone(counting: Shop, started: Start) -> None:
-    worker = started(counting.worker("a"))
-    await counting.produce(4_000, poison=20)
-    await counting.caught_up()
+@pytest.mark.parametrize("lose_disk", [False, True], ids=["disk-kept", "disk-lost"])
+async def test_killed_under_load(shops: Shops[Shop], seed: int, lose_disk: bool) -> None:
+    await killed(await shops(), seed, lose_disk=lose_disk)
+
+
+async def test_killed_without_offset_in_row(shops: Shops[Shop]) -> None:
+    await assert_goes_wrong(killed, shops, Protection.OFFSET_IN_ROW)
+
+
+async def test_three_workers_killed_in_turn(shops: Shops[Shop], seed: int) -> None:
+    await killed_in_turn(await shops(), seed)
+
+
+async def test_one_worker_then_three_then_one_under_load(shops: Shops[Shop], seed: int) -> None:
+    await scaled(await shops(), seed)
+
+
+async def test_scaled_without_epochs(shops: Shops[Shop]) -> None:
+    """Most of what a batch of an ended epoch does to its store is undone by recovery, which starts before it."""
+    await assert_goes_wrong(scaled, shops, Protection.EPOCHS, Protection.VOUCHING)
+
+
+async def test_worker_frozen_beyond_its_session(shops: Shops[Shop], seed: int) -> None:
+    await frozen(await shops(), seed)
+
+
+async def test_frozen_without_newest_row(shops: Shops[Shop]) -> None:
+    await assert_goes_wrong(frozen, shops, Protection.NEWEST_ROW)
+
+
+async def poisoned(shop: Shop, seed: int) -> None:
+    """Records that the handler raises on."""
+    worker = shop.worker("a").start()
+    await shop.produce(4_000, seed=seed, poison=20)
+    await shop.caught_up()
     await worker.stop()
-    await counting.assert_exact(worker)
-    poisoned = {
+    await shop.assert_exact(worker)
+
+
+async def test_poison_goes_to_the_dead_letters_alone(shops: Shops[Shop], seed: int) -> None:
+    shop = await shops()
+    await poisoned(shop, seed)
+    poison = {
         (r.partition, r.offset): (r.key, r.value, r.headers, r.timestamp)
-        for r in await counting.read(counting.role.source.name)
+        for r in await shop.read(shop.role.source.name)
         if r.value == POISON
     }
-    assert len(poisoned) == 20
+    assert len(poison) == 20
     buried = {}
-    for letter in await counting.read(counting.role.dlq.name):
+    for letter in await shop.read(shop.role.dlq.name):
         why = {name: text for name, text in letter.headers if name.startswith("upwell.")}
         assert why["upwell.reason"] == b"handler-error"
-        assert why["upwell.topic"].decode() == counting.role.source.name
+        assert why["upwell.topic"].decode() == shop.role.source.name
         own = tuple(header for header in letter.headers if not header[0].startswith("upwell."))
         place = (int(why["upwell.partition"]), int(why["upwell.offset"]))
         buried[place] = (letter.key, letter.value, own, int(why["upwell.timestamp"]))
-    assert buried == poisoned
+    assert buried == poison
+
+
+async def test_poison_without_bisecting(shops: Shops[Shop]) -> None:
+    await assert_goes_wrong(poisoned, shops, Protection.BISECTING)
+
+
+async def test_poison_without_a_guarded_handler(shops: Shops[Shop]) -> None:
+    await assert_goes_wrong(poisoned, shops, Protection.GUARDED_HANDLER, how=EndedError)
