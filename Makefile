@@ -12,7 +12,7 @@ READY := $(VENV)/.ready-$(EXTRA)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser test lint format faults bench contract up down clean
+.PHONY: help demo browser promtool test lint format faults bench contract up down clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,7 +37,15 @@ browser:  # Chromium for the tests of the page: Debian's where there is one, els
 	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get -qq update >/dev/null && apt-get -qq install --yes chromium >/dev/null; } \
 	  || $(BIN)/python -m playwright install chromium; }
 
-test: $(READY) browser  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
+promtool: $(READY)  # checks and tests the alert rules: taken out of Debian's package, nothing is installed
+	@test -x $(BIN)/promtool || command -v promtool >/dev/null || { \
+	  echo "→ fetching promtool for the tests of the alerts"; \
+	  into=$$(pwd)/$(VENV); folder=$$(mktemp -d); cd $$folder; \
+	  { test "$$(id -u)" = 0 && apt-get -qq update; apt-get -qq download prometheus 2>/dev/null \
+	    && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C $$into --strip-components=2 ./usr/bin/promtool; } \
+	  || { echo "promtool is needed: install Prometheus (Debian: apt install prometheus)"; exit 1; }; rm -r $$folder; }
+
+test: $(READY) browser promtool  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import rules
