@@ -5,7 +5,7 @@
     profiles    body = msgpack [recent, habits, seen, attributes, past, against, shown, alias, habits_ms]  (arrays;
                 recent = [[item, type, weight, time], …], habits = {item: [purchases, first, last, log_mass]},
                 seen = [u64, …], attributes = {name: [time, value]}, past = {item: [last, log_mass]},
-                against = {item: [returns, last]}, shown = [[item, time], …], alias = [user, place] or nil,
+                against = {item: [returns, last]}, shown = [[item, time], …], alias = [user, partition] or nil,
                 habits_ms = half-life f64); version 2 ends with attributes, version 1 before them
                 Key 0xff ‖ user: what has moved to a user from their anonymous ids,
                 body = msgpack [applied, ids, profile]  (applied = {origin: offset, …}, ids = {shopper: origin, …},
@@ -28,7 +28,7 @@ The vectors of `embeddings` are stored as float16: a unit vector keeps its cosin
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -153,6 +153,17 @@ def decode_whole(own: bytes | None, joined: bytes | None) -> Profile:
         ContractError: when a newer version wrote a row.
     """
     return decode_profile(own) if joined is None else whole(decode_profile(own), decode_joined(joined))
+
+
+def wholes(rows: Mapping[tuple[int, bytes], bytes], user: str) -> dict[int, Profile]:
+    """A user's profile by partition (there should be one), of rows by partition and key.
+
+    Raises:
+        ContractError: when a newer version wrote a row.
+    """
+    own, joined = profile_keys(user)
+    partitions = sorted({partition for partition, key in rows if key in (own, joined)})
+    return {at: decode_whole(rows.get((at, own)), rows.get((at, joined))) for at in partitions}
 
 
 def encode_joined(joined: Joined) -> bytes:

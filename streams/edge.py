@@ -13,9 +13,11 @@ import msgspec
 from streams import pseudonyms
 from streams.core import coldstart, events
 from streams.core.erasure import Erasure, Ledger
-from streams.core.events import Arrival, EventType
+from streams.core.events import Alias, Arrival, EventType
+from streams.core.halflives import HALF_LIVES, HalfLives, half_lives
 from streams.engine.effects import Record, Rejection, RejectReason
 from streams.errors import ConfigError
+from streams.partitioning import Partitioner, partition_of
 from streams.pseudonyms import Pseudonyms, UnknownVersionError
 from streams.records import CatalogueItem, Event, Question
 from streams.settings import Settings
@@ -36,7 +38,8 @@ class Limits:
     """What the edge lets through, and what it takes from it.
 
     Sizes in bytes, times in milliseconds; `weights` by event type; `segments` are the attributes of events that tell
-    of their shopper; `ledger` knows who has been erased; `pseudonyms`, if any, stand for shoppers from here on.
+    of their shopper; `ledger` knows who has been erased; `pseudonyms`, if any, stand for shoppers from here on;
+    `half_lives` of what shoppers did; `partitions` of the events, and the `partitioner` that puts shoppers on them.
     """
 
     max_event_bytes: int
@@ -46,18 +49,25 @@ class Limits:
     segments: tuple[str, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     pseudonyms: Pseudonyms | None = None
+    half_lives: HalfLives = HALF_LIVES
+    partitions: int = 1
+    partitioner: Partitioner = Partitioner.MURMUR2
 
 
 def limits_of(settings: Settings) -> Limits:
     """The limits that the settings say.
 
     Raises:
-        ConfigError: an event weight or the pseudonyms' keys are wrong.
+        ConfigError: an event weight, a half-life or the pseudonyms' keys are wrong.
     """
     try:
         weights = events.weights(settings.event_weights)
     except ValueError as error:
         raise ConfigError(f"UPWELL_EVENT_WEIGHTS: {error}") from None
+    try:
+        fading = half_lives(settings.half_lives)
+    except ValueError as error:
+        raise ConfigError(f"UPWELL_HALF_LIVES: {error}") from None
     secret = settings.erasure_key.get_secret_value() if settings.erasure_key else settings.shop
     return Limits(
         settings.max_event_bytes,
@@ -67,6 +77,9 @@ def limits_of(settings: Settings) -> Limits:
         settings.segments,
         Ledger(secret.encode()),
         pseudonyms.of_settings(settings),
+        fading,
+        settings.partitions,
+        settings.partitioner,
     )
 
 
@@ -112,12 +125,21 @@ def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
     )
     if isinstance(checked, events.Invalid):
         return Rejection(record, RejectReason(checked.reason), checked.detail)
+    if event.type is EventType.LOGIN and pseudonyms.is_pseudonym(str(event.alias)):
+        # Of a pseudonym nobody can tell the partition of the user's events.
+        return Rejection(record, RejectReason.INVALID, "`as` of a login is a pseudonym: wanted the user's id")
     try:
         shopper = pseudonyms.of(limits.pseudonyms, key)
     except UnknownVersionError as error:
         return Rejection(record, RejectReason.WRONG_KEY, str(error))
     told = coldstart.told(event.attributes or {}, limits.segments, event.time)
-    return AcceptedEvent(shopper, event, record.timestamp, Arrival(record.offset, event.id, checked, told))
+    login = _login(event, limits) if event.type is EventType.LOGIN else None
+    return AcceptedEvent(shopper, event, record.timestamp, Arrival(record.offset, event.id, checked, told, login))
+
+
+def _login(event: Event, limits: Limits) -> Alias:
+    user = str(event.alias)
+    return Alias(pseudonyms.of(limits.pseudonyms, user), partition_of(user, limits.partitions, limits.partitioner))
 
 
 def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | None] | Rejection:

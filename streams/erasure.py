@@ -2,6 +2,7 @@
 
     upwell erase, DELETE /v1/users/{id} ──► a record without value on every partition of the events
         profiles agent: ledger row (a keyed hash and the time) ──► profile row deleted ──► recommendation deleted
+            └─► merges: what came from anonymous ids deleted ──► a request for each of those ids
 
 The request is a record like any other, so it takes its turn after all that the shopper did before. The ledger is a
 table of the profiles role: nothing that the ledger covers is ever folded again, be it late, redelivered or replayed.
@@ -72,17 +73,24 @@ async def confirmed(consumer: AIOKafkaConsumer, contract: Topics, receipt: Recei
 
 
 def _fates(contract: Topics) -> list[Fate]:
-    days = {topic.name: topic.retention_ms // 86_400_000 for topic in (contract.recommendations, contract.dlq)}
+    ending = contract.recommendations, contract.dlq, contract.merges, contract.questions, contract.answers
+    days = {topic.name: topic.retention_ms // 86_400_000 for topic in ending}
     return [
         Fate(
             contract.profiles.name,
-            "deleted by a tombstone; out of the files once they are compacted and the worker has restarted",
+            "deleted by a tombstone, with what came to the shopper from anonymous ids, and those ids' own profiles; "
+            "out of the files once they are compacted and the worker has restarted",
         ),
+        Fate(contract.merges.name, f"what is on its way to the shopper ends within {days[contract.merges.name]} days"),
         Fate(
             contract.recommendations.name,
             f"void by a record without value; older ones end within {days[contract.recommendations.name]} days",
         ),
         Fate(contract.dlq.name, f"refused records of the shopper end within {days[contract.dlq.name]} days"),
+        Fate(
+            f"{contract.questions.name}, {contract.answers.name}",
+            f"the shopper's end within {days[contract.questions.name]} days",
+        ),
         Fate(contract.events.name, "never read again for this shopper; ends with the retention that the shop has set"),
         Fate(f"{contract.trending.name}, {contract.neighbours.name}", "sums over everybody, which name nobody: kept"),
         Fate(contract.erasures.name, "keeps the keyed hash and the time, so that nothing brings the shopper back"),

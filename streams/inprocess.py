@@ -5,11 +5,11 @@
                      │ └─► pairs ──► neighbours ───►    │
                      └◄─────────────────────────────────┘ ──► recommendations
 
-Replay and evaluation run on this. Pairs are added up before the events that they came from are done with, so the state
-after a batch is a function of the batches alone.
+Replay and evaluation run on this. Pairs are added up before the events that they came from are done with, and what
+moves from anonymous shoppers to users right after, so the state after a batch is a function of the batches alone.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -94,9 +94,11 @@ class InProcess:
         self.stats = Stats(role)
         self.tables = {str(topic.table): MemoryTable(topic) for topic in contract if topic.table}
         self._contract = contract
-        self._unread = {contract.profiles.name, contract.erasures.name, contract.dlq.name}
+        # Requests to erase anonymous shoppers are in the log already, wherever it is from.
+        self._unread = {contract.profiles.name, contract.erasures.name, contract.dlq.name, contract.events.name}
         self._said: list[Output] = []
         self._ends: Counter[TopicPartition] = Counter()
+        self._moved: deque[Batch] = deque()
         self._speaking = self._committer(ProfilesHandler(contract, self.replica, policy, limits), speaks=True)
         # Rows do not depend on the replica, and with an empty one there is nothing to search.
         nothing = Replica(contract, _exact, limits)
@@ -114,7 +116,10 @@ class InProcess:
         """
         batch = Batch(topic, partition, records)
         if topic == self._contract.events.name:
-            await _commit(self._speaking if speaks else self._silent, batch)
+            profiles = self._speaking if speaks else self._silent
+            await _commit(profiles, batch)
+            while self._moved:
+                await _commit(profiles, self._moved.popleft())
         else:
             if topic == self._contract.catalogue.name and self._encoding:
                 await _commit(self._encoding, batch)
@@ -135,11 +140,15 @@ class InProcess:
                 if speaks:
                     self._said.append(record)
             elif record.topic not in self._unread:
-                read.setdefault(where, []).append(_Published(record.key, record.value, *where, self._ends[where]))
+                read.setdefault(where, []).append(
+                    _Published(record.key, record.value, *where, self._ends[where], 0, record.headers)
+                )
                 self._ends[where] += 1
         for (topic, partition), published in read.items():
             if topic == self._contract.pairs.name:
                 await _commit(self._adding, Batch(topic, partition, published))
+            elif topic == self._contract.merges.name:
+                self._moved.append(Batch(topic, partition, published))  # it takes its turn behind the batch at hand
             else:
                 await self.replica.apply(topic, partition, published)
                 # It was made here: no offset of the topic says what it rests on.

@@ -40,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Known(NamedTuple):
-    """A profile, and the partition of the events that it was folded from (None for a shopper not known)."""
+    """A profile, and the partition of the shopper's own events (None where there are none)."""
 
     profile: Profile
     partition: int | None
@@ -60,13 +60,13 @@ class ProfileReplica:
         Raises:
             StoreError, ContractError: the row cannot be read.
         """
-        key = shopper.encode()
+        keys = codecs.profile_keys(shopper)
         # Where Kafka's clients put the key by default; elsewhere only for those who chose another partitioner.
-        home = self._partitioner(key, self._partitions, self._partitions)
+        home = self._partitioner(keys[0], self._partitions, self._partitions)
         for partition in (home, *(other for other in self._partitions if other != home)):
-            (row,) = self._stores[partition].get([key])
-            if row is not None:
-                return Known(codecs.decode_profile(row), partition)
+            own, joined = self._stores[partition].get(keys)
+            if own is not None or joined is not None:
+                return Known(codecs.decode_whole(own, joined), None if own is None else partition)
         return Known(Profile(), None)
 
     def apply(self, partition: int, records: Sequence[Record]) -> None:

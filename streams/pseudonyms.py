@@ -85,7 +85,7 @@ class Pseudonyms:
         return names
 
     def event(self, value: bytes) -> bytes:
-        """An event with the pseudonyms of its `user` and `anonymous_id`; all else is as it was.
+        """An event with the pseudonyms of its `user`, `anonymous_id` and `as`; all else is as it was.
 
         Raises:
             DataError: it is no JSON object, or has a pseudonym of a version that there is no key of.
@@ -94,7 +94,7 @@ class Pseudonyms:
             body = msgspec.json.decode(value, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise DataError(f"an event of {len(value)} bytes is no JSON object") from None
-        given = {name: body[name] for name in ("user", "anonymous_id") if isinstance(body.get(name), str)}
+        given = {name: body[name] for name in ("user", "anonymous_id", "as") if isinstance(body.get(name), str)}
         return msgspec.json.encode(body | {name: self.of(shopper) for name, shopper in given.items() if shopper})
 
 

@@ -39,6 +39,9 @@ _SOURCES = {
 }
 """What each role reads, and where it shall begin."""
 
+_ALSO = {"profiles": ("merges", Start.LATEST)}
+"""What a role reads beside it: moves are made anew from the events, too."""
+
 _NEXT = f"{FIRST}-"
 """How the roles begin that encode with another model than a shop's first."""
 
@@ -159,10 +162,11 @@ class Reset:
         return [*_SOURCES, *sorted(name.removeprefix(group) for name in known if name.startswith(group + _NEXT))]
 
     def _groups(self, roles: Iterable[str]) -> Iterable[tuple[str, Topic, Start]]:
-        """Name, source and where to begin, of the group of each role."""
+        """Name, source and where to begin, of the group of each role, once for each topic that it reads."""
         for role in roles:
-            source, start = _SOURCES[FIRST if role.startswith(_NEXT) else role]
-            yield f"{self.settings.shop}.upwell.{role}", getattr(self.topics, source), start
+            sources = [_SOURCES[FIRST if role.startswith(_NEXT) else role], *([_ALSO[role]] if role in _ALSO else [])]
+            for source, start in sources:
+                yield f"{self.settings.shop}.upwell.{role}", getattr(self.topics, source), start
 
     def _directories(self) -> list[Directory]:
         tables = self.settings.data_dir / "tables"

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError
+from streams.partitioning import Partitioner
 
 
 class SecurityProtocol(StrEnum):
@@ -151,6 +152,14 @@ class Settings(BaseSettings):
     event_weights: Annotated[dict[str, float], NoDecode] = Field(
         default_factory=dict, description='JSON, changes to the event weights: {"view": 0.2}'
     )
+    half_lives: Annotated[dict[str, float | None], NoDecode] = Field(
+        default_factory=dict,
+        description="JSON, changes to how fast what a shopper did fades: habits and impressions in days, intent in "
+        'newer interactions, null for never: {"habits": 30}',
+    )
+    partitioner: Partitioner = Field(
+        Partitioner.MURMUR2, description="how the producers of events choose a partition: murmur2 or crc32"
+    )
     segments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="attributes of events that tell of the shopper, for popularity by segment: age,country"
     )
@@ -191,7 +200,7 @@ class Settings(BaseSettings):
     rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING, ERROR")
 
-    @field_validator("event_weights", "item_weights", mode="before")
+    @field_validator("event_weights", "half_lives", "item_weights", mode="before")
     @classmethod
     def _decoded(cls, given: object) -> object:
         if not isinstance(given, str):

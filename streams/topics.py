@@ -53,6 +53,7 @@ class Topics:
     trending: Topic
     erasures: Topic
     pairs: Topic
+    merges: Topic
     neighbours: Topic
     recommendations: Topic
     questions: Topic
@@ -62,7 +63,7 @@ class Topics:
     def __iter__(self) -> Iterator[Topic]:
         return iter((
             self.events, self.catalogue, self.embeddings, self.embeddings_b, self.models, self.profiles,
-            self.trending, self.erasures, self.pairs, self.neighbours, self.recommendations,
+            self.trending, self.erasures, self.pairs, self.merges, self.neighbours, self.recommendations,
             self.questions, self.answers, self.dlq,
         ))  # fmt: skip
 
@@ -168,6 +169,15 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             key="none: the partition is the one that `item_partition` gives for the items",
             value="binary: what events add to items and pairs of items of this partition (streams/codecs.py)",
             about="Which items were seen together, on their way from the shoppers' partitions to the items'.",
+            partitions=partitions,
+            compacted=False,
+            retention_ms=7 * DAY_MS,
+        ),
+        merges=Topic(
+            name=f"{prefix}.merges.v1",
+            key="shopper: the `user` whom an anonymous shopper has logged in as",
+            value="binary: what an anonymous shopper did (streams/codecs.py), or null with `upwell.erase` to forget it",
+            about="What anonymous shoppers did, on its way to the partitions of the users that they are.",
             partitions=partitions,
             compacted=False,
             retention_ms=7 * DAY_MS,

@@ -142,7 +142,8 @@ async def _work(
             profiles = ProfilesHandler(contract, replica, policy, limits)
             profiles.observer = Heard(parts.health.telemetry)
             tables = (contract.trending, contract.erasures, contract.profiles)
-            await parts.consume(engine.Role("profiles", contract.events, tables, contract.dlq, profiles))
+            role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles, also=(contract.merges,))
+            await parts.consume(role)
         gc.collect()
         gc.freeze()  # what was loaded stays: no later collection stops the loop to look through it
         parts.health.starting = None

@@ -7,11 +7,13 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from streams import codecs
+from streams.agents import merges
 from streams.agents.neighbours import pair_records
-from streams.core import coldstart, cooccurrence, trending
+from streams.core import coldstart, cooccurrence, merging, trending
 from streams.core import profile as profiles
 from streams.core.erasure import Erasure
 from streams.core.events import Arrival
+from streams.core.merging import Joined
 from streams.core.policy import Policy
 from streams.core.profile import Profile
 from streams.edge import AcceptedEvent, Limits, accept_event, erasure_of
@@ -27,7 +29,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 class _Update(NamedTuple):
     """A shopper's events of this batch, in offset order, those among them that are new, the profile before and after.
 
-    Without events the shopper is erased, and the profile empty, or of after the erasure.
+    Without events the shopper is erased, and the profile empty, or of after the erasure. `joined` is what has moved to
+    them from anonymous ids.
     """
 
     shopper: str
@@ -35,6 +38,7 @@ class _Update(NamedTuple):
     new: list[Arrival]
     before: Profile
     profile: Profile
+    joined: Joined
 
     @property
     def gone(self) -> bool:
@@ -45,6 +49,17 @@ class _Update(NamedTuple):
     def row(self) -> Row:
         """The row of the profile, or its deletion."""
         return self.shopper.encode(), None if self.gone else codecs.encode_profile(self.profile)
+
+
+class _Due(NamedTuple):
+    """A recommendation to make: to whom, by which profile, under which id, why now, and what else it rests on."""
+
+    shopper: str
+    profile: Profile
+    key: str
+    trigger: Trigger
+    time: int
+    rests_on: dict[str, int]
 
 
 class Observer(Protocol):
@@ -61,7 +76,8 @@ class ProfilesHandler:
     Redelivered events change nothing: their rows are put again, and the recommendation is sent again under the id
     it had. `trending` rows come before `profiles` rows, and the engine has them acknowledged in that order: so an
     event that a profile holds is in the popularity too, and popularity can leave to profiles what a duplicate is.
-    The pairs of items go out before any row, made from the profiles as they were: again after a crash, and alike.
+    Pairs of items, and what anonymous shoppers bring to the users that they have logged in as, go out before any row,
+    made from the profiles as they were: again after a crash, and alike.
     An erasure is entered in the ledger before the profile is deleted; what the ledger covers is passed over unread.
     """
 
@@ -73,7 +89,10 @@ class ProfilesHandler:
         self.observer: Observer | None = None
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
-        """Fold a batch of the events topic."""
+        """Fold a batch of the events topic, or of the merges topic."""
+        return await (self._take_in if batch.topic == self._topics.merges.name else self._fold)(batch, read)
+
+    async def _fold(self, batch: Batch, read: Reader) -> Effects:
         by_shopper: dict[str, list[AcceptedEvent]] = {}
         asked: dict[str, Erasure] = {}
         rejections = []
@@ -87,10 +106,9 @@ class ProfilesHandler:
             else:
                 by_shopper.setdefault(accepted.shopper, []).append(accepted)
         entered = self._forget(by_shopper, asked, read)
-        updates = _fold(by_shopper, asked, read)
-        deltas = (delta for update in updates for delta in cooccurrence.deltas(update.before.recent, update.new))
+        updates = _updates(by_shopper, asked, read, self._limits)
         return Effects(
-            deltas=pair_records(self._topics.pairs, batch.partition, sorted(deltas)),
+            deltas=self._deltas(batch.partition, updates, asked),
             rows={
                 "trending": self._popularity_rows(updates, read),
                 "erasures": entered,
@@ -99,6 +117,49 @@ class ProfilesHandler:
             outputs=await self._outputs(batch, updates),
             rejections=rejections,
         )
+
+    async def _take_in(self, batch: Batch, read: Reader) -> Effects:
+        taken = merges.taken_in(batch, read, self._limits, self._topics)
+        own = read("profiles", [codecs.profile_keys(user)[0] for user in taken.joined])
+        dues = []
+        for (user, (joined, move)), row in zip(taken.joined.items(), own, strict=True):
+            if joined.offset > batch.records[-1].offset:
+                continue  # sent again from before: it was superseded, and sent
+            before = codecs.decode_profile(row)
+            # Readers compare offsets of the user's partition: theirs, of their own last event.
+            trigger = Trigger(
+                self._topics.events.name,
+                batch.partition,
+                before.offset,
+                move.event,
+                move.type,
+                move.timestamp,
+                move.item,
+            )
+            place = f"{batch.topic}/{batch.partition}"
+            key = recommendation_id(user, f"merges/{batch.partition}", joined.offset, self._policy.name)
+            profile = merging.whole(before, joined)
+            dues.append(_Due(user, profile, key, trigger, _newest_time(profile, move.time), {place: joined.offset}))
+        return Effects(
+            deltas=taken.requests,
+            rows={"profiles": taken.rows},
+            outputs=self._addressed(await self._recommended(dues), batch.partition),
+            rejections=taken.rejections,
+        )
+
+    def _deltas(self, partition: int, updates: Sequence[_Update], asked: Iterable[str]) -> list[Output]:
+        pairs = (delta for update in updates for delta in cooccurrence.deltas(update.before.recent, update.new))
+        moved = (
+            moved
+            for update in updates
+            for moved in merges.moves_of(update.shopper, update.events, update.before, update.new, self._limits)
+        )
+        in_order = sorted(moved, key=lambda moved: moved[1].offset)
+        return [
+            *pair_records(self._topics.pairs, partition, sorted(pairs)),
+            *merges.merge_records(self._topics.merges, partition, in_order),
+            *merges.erasure_records(self._topics.merges, partition, asked),
+        ]
 
     def _forget(self, by_shopper: dict[str, list[AcceptedEvent]], asked: dict[str, Erasure], read: Reader) -> list[Row]:
         """Take out the events that an erasure covers. Returns the ledger's rows of those who `asked`."""
@@ -135,66 +196,77 @@ class ProfilesHandler:
         current = [
             update for update in updates if update.events and update.events[-1].arrival.offset == update.profile.offset
         ]
-        name = self._policy.name
-        ids = [recommendation_id(u.shopper, batch.partition, u.profile.offset, name) for u in current]
-        shoppers = [Shopper(u.profile, _newest_time(u), key) for u, key in zip(current, ids, strict=True)]
-        replica = self._replica.pinned()
-        as_of = replica.rests_on()
-        slates = await recommend(shoppers, replica, self._policy)
-        topic = self._topics.recommendations.name
-        outputs = [Output(topic, update.shopper.encode(), None, batch.partition) for update in updates if update.gone]
-        sent: list[Recommendation] = []
-        for update, key, shopper, slate in zip(current, ids, shoppers, slates, strict=True):
-            offset = update.profile.offset
-            last = update.events[-1]
-            recommendation = Recommendation(
-                id=key,
-                user=update.shopper,
-                time=shopper.now,
-                trigger=Trigger(
-                    batch.topic,
-                    batch.partition,
-                    offset,
-                    last.event.id,
-                    last.event.type,
-                    last.timestamp,
-                    last.event.item,
-                ),
-                items=slate.items,
-                as_of={**as_of, f"{batch.topic}/{batch.partition}": offset},
-                model=replica.model,
-                policy=name,
-                stage=slate.stage,
+        dues = []
+        for update in current:
+            last, offset = update.events[-1], update.profile.offset
+            trigger = Trigger(
+                batch.topic, batch.partition, offset, last.event.id, last.event.type, last.timestamp, last.event.item
             )
-            sent.append(recommendation)
-            outputs.append(Output(topic, update.shopper.encode(), _encode(recommendation), batch.partition))
+            profile = merging.whole(update.profile, update.joined)
+            key = recommendation_id(update.shopper, str(batch.partition), offset, self._policy.name)
+            rests_on = {f"{batch.topic}/{batch.partition}": offset}
+            if update.joined.offset >= 0:
+                rests_on[f"{self._topics.merges.name}/{batch.partition}"] = update.joined.offset
+            dues.append(_Due(update.shopper, profile, key, trigger, _newest_time(profile, last.event.time), rests_on))
+        sent = await self._recommended(dues)
         if self.observer is not None:
             events = [event for update in updates for event in update.events]
             self.observer.handled(events, len(events) - sum(len(update.new) for update in updates), sent)
-        return outputs
+        void = [update.shopper for update in updates if update.gone]
+        topic = self._topics.recommendations.name
+        gone = [Output(topic, shopper.encode(), None, batch.partition) for shopper in void]
+        return gone + self._addressed(sent, batch.partition)
+
+    async def _recommended(self, dues: Sequence[_Due]) -> list[Recommendation]:
+        replica = self._replica.pinned()
+        as_of = replica.rests_on()
+        slates = await recommend([Shopper(due.profile, due.time, due.key) for due in dues], replica, self._policy)
+        return [
+            Recommendation(
+                id=due.key,
+                user=due.shopper,
+                time=due.time,
+                trigger=due.trigger,
+                items=slate.items,
+                as_of={**as_of, **due.rests_on},
+                model=replica.model,
+                policy=self._policy.name,
+                stage=slate.stage,
+            )
+            for due, slate in zip(dues, slates, strict=True)
+        ]
+
+    def _addressed(self, sent: Iterable[Recommendation], partition: int) -> list[Output]:
+        topic = self._topics.recommendations.name
+        return [Output(topic, one.user.encode(), _encode(one), partition) for one in sent]
 
 
-def _fold(by_shopper: dict[str, list[AcceptedEvent]], asked: dict[str, Erasure], read: Reader) -> list[_Update]:
+def _updates(
+    by_shopper: dict[str, list[AcceptedEvent]], asked: dict[str, Erasure], read: Reader, limits: Limits
+) -> list[_Update]:
     """What becomes of the shoppers; what was before an erasure that they `asked` for counts no more."""
-    rows = read("profiles", [shopper.encode() for shopper in by_shopper])
+    keys = [codecs.profile_keys(shopper) for shopper in by_shopper]
+    rows = read("profiles", [key for pair in keys for key in pair])
     updates = []
-    for (shopper, events), row in zip(by_shopper.items(), rows, strict=True):
-        before = codecs.decode_profile(row)
+    for (shopper, events), own, moved in zip(by_shopper.items(), rows[::2], rows[1::2], strict=True):
+        before, joined = codecs.decode_profile(own), codecs.decode_joined(moved)
         if before.offset < asked.get(shopper, Erasure()).offset:
             before = Profile()
         arrivals = [event.arrival for event in events]
         new = profiles.fresh(before, arrivals)
-        after = profiles.absorb(before, new, arrivals[-1].offset) if arrivals else before
-        updates.append(_Update(shopper, events, new, before, after))
+        after = profiles.absorb(before, new, arrivals[-1].offset, limits.half_lives) if arrivals else before
+        updates.append(_Update(shopper, events, new, before, after, Joined() if shopper in asked else joined))
     return updates
 
 
-def recommendation_id(shopper: str, partition: int, offset: int, policy: str) -> str:
-    """The id of what is recommended to a shopper after the event at an offset: 32 hex digits."""
-    return blake2b(f"{shopper}\0{partition}\0{offset}\0{policy}".encode(), digest_size=16).hexdigest()
+def recommendation_id(shopper: str, place: str, offset: int, policy: str) -> str:
+    """The id of what is recommended to a shopper after the record at an offset of a place: 32 hex digits.
+
+    `place` is the partition of the events, or `merges/PARTITION`.
+    """
+    return blake2b(f"{shopper}\0{place}\0{offset}\0{policy}".encode(), digest_size=16).hexdigest()
 
 
-def _newest_time(update: _Update) -> int:
-    """Event time that a recommendation holds for: that of the newest event known of the shopper."""
-    recent = update.profile.recent
-    return max(update.events[-1].event.time, recent[-1].time if recent else 0)
+def _newest_time(profile: Profile, time: int) -> int:
+    """Event time that a recommendation holds for: that of the newest event known of the shopper; `time` of the last."""
+    return max(time, profile.recent[-1].time if profile.recent else 0)

@@ -30,9 +30,10 @@ class UnknownShopperError(UpwellError):
 def profile(user: str, at: int | None, as_json: bool) -> None:
     """Say what is known of a shopper: recent interactions, habits, what would be searched for and what left out.
 
-    The newest row of the profiles topic, or, with --at, the fold of the shopper's events up to that offset: a profile
-    is a function of them. USER is the key of the events: `user`, else `anonymous_id`. Recommendations name the offset
-    that they rest on: `trigger.offset`.
+    The newest rows of the profiles topic, or, with --at, the fold of the shopper's events up to that offset: a profile
+    is a function of them. What has come to a user from anonymous ids by a login is in the rows, not in what --at
+    folds. USER is the key of the events: `user`, else `anonymous_id`. Recommendations name the offset that they rest
+    on: `trigger.offset`.
 
     \b
     Examples:
@@ -67,8 +68,8 @@ async def _found(shop: Shop, user: str, at: int | None) -> tuple[dict[int, Profi
     async with shop.reader() as consumer:
         found: dict[int, Profile] = {}
         if at is None:
-            rows = await changelogs.rows_of(consumer, shop.topics.profiles, lambda key: key == user.encode())
-            found = {partition: codecs.decode_profile(row) for (partition, _), row in rows.items()}
+            rows = await changelogs.rows_of(consumer, shop.topics.profiles, codecs.profile_keys(user).__contains__)
+            found = codecs.wholes(rows, user)
         else:
             limits, events = limits_of(shop.settings), shop.topics.events
             spans = await follow.whole(consumer, events.name, events.partitions)
@@ -83,5 +84,5 @@ async def _found(shop: Shop, user: str, at: int | None) -> tuple[dict[int, Profi
                     accepted = accept_event(record, limits)
                     if isinstance(accepted, AcceptedEvent) and not accepted.erased_by(erased):
                         before = found.get(record.partition, Profile())
-                        found[record.partition] = fold(before, [accepted.arrival])
+                        found[record.partition] = fold(before, [accepted.arrival], limits.half_lives)
         return found, await titles_of(consumer, shop.topics.catalogue) if found else {}

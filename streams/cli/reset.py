@@ -75,7 +75,7 @@ def _lines(holdings: Holdings) -> list[str]:
 
 def _described(holdings: Holdings) -> dict[str, object]:
     return {
-        "groups": {group.name: group.away for group in holdings.groups},
+        "groups": {f"{group.name} {group.source.name}": group.away for group in holdings.groups},
         "rows": {topic: len(keys) for topic, keys in holdings.rows.items()},
         "directories": {str(found.path): found.size for found in holdings.directories},
     }

@@ -52,8 +52,8 @@ def why(user: str, item: str, negated: bool, as_json: bool) -> None:
 async def _trace(shop: Shop, user: str, item: str) -> Trace:
     settings, contract = shop.settings, shop.topics
     async with shop.reader() as consumer:
-        rows = await changelogs.rows_of(consumer, contract.profiles, lambda key: key == user.encode())
-    profile = max(map(codecs.decode_profile, rows.values()), key=portrait.as_of, default=Profile())
+        rows = await changelogs.rows_of(consumer, contract.profiles, codecs.profile_keys(user).__contains__)
+    profile = max(codecs.wholes(rows, user).values(), key=portrait.as_of, default=Profile())
     replica = Replica(contract, _exact, limits_of(settings))
     replication = Replication(replica, contract, shop.bootstrap, shop.kafka, settings.fetch_wait_ms)
     try:

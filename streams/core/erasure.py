@@ -17,7 +17,11 @@ class Erasure(NamedTuple):
 
         So neither a replay brings the shopper back, nor an event that was on its way.
         """
-        return offset <= self.offset or min(event_time, timestamp) <= self.time
+        return offset <= self.offset or self.before(event_time, timestamp)
+
+    def before(self, event_time: int, timestamp: int) -> bool:
+        """Whether an event of another partition of the log is from before it."""
+        return min(event_time, timestamp) <= self.time
 
     def joined(self, other: "Erasure") -> "Erasure":
         """Two erasures of one shopper as one."""

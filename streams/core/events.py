@@ -85,10 +85,10 @@ NOTHING: Attributes = {}
 
 
 class Alias(NamedTuple):
-    """Whom an anonymous shopper has logged in as: the user, and the hash that tells the partition of their events."""
+    """Whom an anonymous shopper has logged in as: the user, and the partition of their events."""
 
     user: str
-    place: int
+    partition: int
 
 
 class Arrival(NamedTuple):

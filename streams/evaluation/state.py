@@ -58,8 +58,7 @@ class State:
 
     def profile(self, user: str) -> Profile:
         """A user's profile as of the last `settle`."""
-        (row,) = self.tables["profiles"].get(0, [user.encode()])
-        return codecs.decode_profile(row)
+        return codecs.decode_whole(*self.tables["profiles"].get(0, codecs.profile_keys(user)))
 
     async def vectors(self, items: Sequence[str]) -> Vectors:
         """float32 (len(items), dim), unit rows."""

@@ -71,8 +71,9 @@ class Shop:
     def _run(self, handler: Handler, topic: str, records: Sequence[FakeRecord]) -> Effects:
         effects = asyncio.run(handler(Batch(topic, 0, records), self.read))
         for delta in effects.deltas:
-            self.pairs_sent.append(FakeRecord(None, delta.value, len(self.pairs_sent), delta.topic))
-            self._run(self.pairs, delta.topic, self.pairs_sent[-1:])
+            if delta.topic == TOPICS.pairs.name:
+                self.pairs_sent.append(FakeRecord(None, delta.value, len(self.pairs_sent), delta.topic))
+                self._run(self.pairs, delta.topic, self.pairs_sent[-1:])
         for table, rows in effects.rows.items():
             changelog = []
             for key, value in rows:

@@ -13,7 +13,6 @@ from streams.core.rules import parse_all
 from streams.engine.effects import Batch
 from streams.records import Recommendation
 from streams.replicas import ENOUGH, MAX_SEGMENTS
-from tests.unit import shop as shops
 from tests.unit.records import LIMITS, event, item
 from tests.unit.shop import TOPICS, Shop
 
@@ -22,10 +21,9 @@ SEGMENTED = replace(LIMITS, segments=("age", "country"))
 
 
 @pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop() -> Shop:
     """A shop where the old buy the last items most, and the young the first ones."""
-    monkeypatch.setattr(shops, "LIMITS", SEGMENTED)
-    shop = Shop(Policy(exploration=0.0, diversity=1.0))
+    shop = Shop(Policy(exploration=0.0, diversity=1.0), SEGMENTED)
     shop.catalogue(*(item(name, number) for number, name in enumerate(ITEMS)))
     number = 0
     for place, name in enumerate(ITEMS):

@@ -1,13 +1,18 @@
 """The guarded edge: what is let in, what is refused, and under which name."""
 
 import json
+import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from streams.core.events import EventType
-from streams.edge import AcceptedEvent, accept_event, accept_item
+from streams.core.events import Alias, EventType
+from streams.edge import AcceptedEvent, accept_event, accept_item, limits_of
 from streams.engine.effects import Rejection, RejectReason
+from streams.errors import ConfigError
+from streams.partitioning import Partitioner, partition_of
+from streams.settings import Settings
 from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
 
 DAY = 86_400_000
@@ -128,3 +133,46 @@ def test_a_bad_item_is_refused_with_its_reason(name: str) -> None:
     refused = accept_item(record, LIMITS)
     assert isinstance(refused, Rejection)
     assert refused.reason is reason
+
+
+def login(**changes: Any) -> FakeRecord:
+    body = {"id": "e7", "type": "login", "time": NOW, "anonymous_id": "cookie", "as": "anna", **changes}
+    return FakeRecord(b"cookie", json.dumps({name: value for name, value in body.items() if value}).encode(), 7)
+
+
+def test_a_login_names_the_user_and_the_partition_of_their_events() -> None:
+    limits = replace(LIMITS, partitions=5, partitioner=Partitioner.CRC32)
+    accepted = accept_event(login(), limits)
+    assert isinstance(accepted, AcceptedEvent)
+    assert accepted.shopper == "cookie"
+    assert accepted.arrival.login == Alias("anna", partition_of("anna", 5, Partitioner.CRC32))
+    assert accepted.arrival.interaction is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"as": None}, "`as` is missing"),
+        ({"as": "cookie"}, "the `anonymous_id` itself"),
+        ({"user": "cookie"}, "carries no `user`"),
+        ({"as": "pn1_" + "a" * 32}, "is a pseudonym"),
+    ],
+)
+def test_what_is_no_login_is_refused(changes: dict[str, Any], detail: str) -> None:
+    refused = accept_event(login(**changes), LIMITS)
+    assert isinstance(refused, Rejection)
+    assert refused.reason == RejectReason.INVALID
+    assert detail in refused.detail
+
+
+def test_as_means_something_in_a_login_only() -> None:
+    accepted = accept_event(event(**{"as": "bert"}), LIMITS)
+    assert isinstance(accepted, AcceptedEvent)
+    assert accepted.arrival.login is None
+
+
+def test_half_lives_come_from_the_settings() -> None:
+    limits = limits_of(Settings(half_lives={"habits": 30, "intent": None}))
+    assert (limits.half_lives.habits_ms, limits.half_lives.intent) == (30 * 86_400_000, math.inf)
+    with pytest.raises(ConfigError, match="UPWELL_HALF_LIVES: unknown half-life 'sleep'"):
+        limits_of(Settings(half_lives={"sleep": 1}))
