@@ -1,6 +1,7 @@
 """The command `upwell`. Each command is a module of this package, imported when it is called: `--help` stays quick."""
 
 import importlib
+import keyword
 import logging
 import sys
 from typing import Any
@@ -14,11 +15,14 @@ COMMANDS = {
     "demo": "Watch real shopping become recommendations, on this machine.",
     "worker": "Turn events into recommendations, until stopped.",
     "serve": "Answer HTTP requests, until stopped.",
-    "keys": "API keys for `upwell serve`.",
+    "keys": "API keys for `upwell serve`, and the keys of pseudonyms.",
+    "pseudonym": "Under which name the topics know a shopper.",
+    "rekey": "Move profiles to the shoppers' current pseudonyms.",
     "status": "Who works, how far behind, how much there is, what was refused.",
     "config": "The settings in force, each with where it came from.",
     "doctor": "What is wrong here, and what to do about it.",
     "produce": "Send events or catalogue items from a JSON Lines file.",
+    "import": "Take events and catalogues from Gorse, Metarank, CSV, JSON Lines, Parquet.",
     "tail": "Watch a topic: recommendations, events, refused records.",
     "profile": "What is known of a shopper, now or as of an offset.",
     "why": "Why an item is recommended to a shopper, or where it was dropped.",
@@ -33,7 +37,7 @@ COMMANDS = {
     "contract": "The topics as AsyncAPI and JSON Schema.",
     "completion": "Let the Tab key complete commands, options and choices.",
 }
-"""Every command and what it does: `upwell NAME` is the object NAME in the module `streams.cli.NAME`."""
+"""Every command and what it does: `upwell NAME` is the object NAME in the module `streams.cli.NAME` (`_python`)."""
 
 
 class LazyGroup(click.Group):
@@ -47,9 +51,10 @@ class LazyGroup(click.Group):
         """The command of this name, None where there is none."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"streams.cli.{cmd_name}"), cmd_name)
+        name = _python(cmd_name)
+        command = getattr(importlib.import_module(f"streams.cli.{name}"), name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"streams.cli.{cmd_name}.{cmd_name} is {command!r}, wanted a click command")
+            raise TypeError(f"streams.cli.{name}.{name} is {command!r}, wanted a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -72,6 +77,11 @@ class LazyGroup(click.Group):
             shown = click.ClickException(str(error))
             shown.exit_code = code
             raise shown from error
+
+
+def _python(name: str) -> str:
+    """A command's name in Python: `import` is a word of the language."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _exit_code(error: Exception) -> int | None:

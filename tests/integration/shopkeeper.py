@@ -22,11 +22,16 @@ PATIENCE_S = 60.0
 
 @asynccontextmanager
 async def worker(
-    settings: Settings, bootstrap: str, *, until: str = "Worker runs.", **environment: str
+    settings: Settings,
+    bootstrap: str,
+    *,
+    until: str = "Worker runs.",
+    heard: list[str] | None = None,
+    **environment: str,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`upwell worker` with the hashing encoder, stopped by SIGTERM at the end and expected to leave in good order.
 
-    It is handed out when a line of its log says `until`.
+    It is handed out when a line of its log says `until`. At the end `heard` has all that it said.
     """
     environment = {
         **os.environ,
@@ -55,7 +60,10 @@ async def worker(
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         rest = await asyncio.wait_for(draining, PATIENCE_S)
-        assert await process.wait() == 0, "".join(said) + rest.decode()
+        said.append(rest.decode())
+        if heard is not None:
+            heard += said
+        assert await process.wait() == 0, "".join(said)
 
 
 async def caught_up(settings: Settings, bootstrap: str, role: str, source: Topic) -> bool:

@@ -36,8 +36,13 @@ PATIENCE_S = 60.0
 
 
 @contextlib.asynccontextmanager
-async def served(settings: Settings, bootstrap: str, **environment: str) -> AsyncIterator[ClientSession]:
-    """A client of `upwell serve`, handed out once it is ready; it has to leave in good order."""
+async def served(
+    settings: Settings, bootstrap: str, *, heard: list[str] | None = None, **environment: str
+) -> AsyncIterator[ClientSession]:
+    """A client of `upwell serve`, handed out once it is ready; it has to leave in good order.
+
+    At the end `heard` has all that it said.
+    """
     port = free_port("127.0.0.1")
     environment = {
         **os.environ,
@@ -68,7 +73,10 @@ async def served(settings: Settings, bootstrap: str, **environment: str) -> Asyn
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         rest = await asyncio.wait_for(draining, PATIENCE_S)
-        assert await process.wait() == 0, "".join(said) + rest.decode()
+        said.append(rest.decode())
+        if heard is not None:
+            heard += said
+        assert await process.wait() == 0, "".join(said)
 
 
 async def asked(http: ClientSession, path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -9,19 +10,21 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from streams import pseudonyms
+from streams import cli, pseudonyms
 from streams.edge import AcceptedEvent, accept_event, erasure_of
-from streams.engine.effects import Rejection
+from streams.engine.effects import Output, Rejection
 from streams.errors import ConfigError, DataError
 from streams.jsonl import BadLine, Kind, Line, Outgoing, parse
 from streams.pseudonyms import Pseudonyms, UnknownVersionError
+from streams.rekey import Move, Plan, carry_out, moves_of
 from streams.settings import Settings
 from tests.unit.records import LIMITS, NOW, event, item
-from tests.unit.shop import Shop
+from tests.unit.shop import TOPICS, Shop
 from tests.unit.test_erasure import erase
 
 ONE = Pseudonyms(1, (b"1" * 32,))
@@ -174,3 +177,63 @@ def test_lines_leave_by_pseudonym_for_the_home_of_the_id() -> None:
     items = parse(Line("f", 1, item("milk").value), HIDING, None, NOW)
     assert isinstance(items, Outgoing)
     assert items.value == item("milk").value
+
+
+def test_rows_move_with_their_kind_and_never_onto_another() -> None:
+    old, new = ONE.of("anna"), TWO.of("anna")
+    rows = {
+        (0, old.encode()): b"row",
+        (1, b"\xff" + old.encode()): b"moved to her",
+        (1, b"bert"): b"by id",
+        (0, TWO.of("cleo").encode()): b"current",
+        (2, ONE.of("dora").encode()): b"old",
+        (2, TWO.of("dora").encode()): b"new",
+    }
+    moves, taken = moves_of(rows, TWO)
+    assert moves == [
+        Move(0, old.encode(), new.encode(), b"row"),
+        Move(1, b"\xff" + old.encode(), b"\xff" + new.encode(), b"moved to her"),
+        Move(1, b"bert", TWO.of("bert").encode(), b"by id"),
+    ]
+    assert taken == 1
+
+
+async def test_a_row_and_its_tombstone_leave_together() -> None:
+    moves = [Move(n % 2, b"old%d" % n, b"new%d" % n, bytes(50_000)) for n in range(7)]
+    sent: list[list[Output]] = []
+
+    async def publish(records: Sequence[Output], /) -> dict[tuple[str, int], int]:
+        sent.append(list(records))
+        return {}
+
+    done: list[int] = []
+    await carry_out(Plan(moves, [], 0, 0), TOPICS, publish, done.append)
+    assert done[-1] == 7
+    batches = [records for records in sent if records[0].topic == TOPICS.profiles.name]
+    assert len(batches) > 1
+    for records in batches:
+        assert sum(len(record.value or b"") for record in records) <= 1 << 17
+        for put, tombstone in zip(records[::2], records[1::2], strict=True):
+            assert (put.key or b"").replace(b"new", b"old") == tombstone.key
+            assert (put.partition, tombstone.value, tombstone.headers) == (tombstone.partition, None, ())
+    void = [record.key for records in sent for record in records if record.topic == TOPICS.recommendations.name]
+    assert void == [move.old for move in moves]
+
+
+def test_commands_make_keys_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*arguments: str, **options: str) -> Result:
+        return CliRunner().invoke(cli.main, arguments, **options)
+
+    path = tmp_path / "pseudonyms.keys"
+    for version in (1, 2):
+        made = run("keys", "pseudonyms", str(path))
+        assert made.output.startswith(f"{version} sha256hmac:")
+        with path.open("a") as file:
+            file.write(made.output)
+        path.chmod(0o600)
+    assert run("pseudonym", "anna").exit_code == 2
+    monkeypatch.setenv("UPWELL_PSEUDONYM_KEYS_FILE", str(path))
+    found = pseudonyms.read(path)
+    shown = run("pseudonym", "anna", "-", input="bert\n\ncleo\n")
+    assert shown.output.split() == [found.of("anna"), found.of("bert"), found.of("cleo")]
+    assert run("pseudonym", "pn9_" + "a" * 32).exit_code == 5
