@@ -101,7 +101,10 @@ class Wording:
         context = {name: getattr(answered, name) for name in Answered.__slots__}
         text = self._templates[language, kind].render(context)
         lines = [stripped for line in text.splitlines() if (stripped := line.strip())]
-        return "\n".join(lines)[:MOST_LETTERS], list(dict.fromkeys(self._printed))
+        while sum(map(len, lines)) > MOST_LETTERS and len(lines) > 1:
+            del lines[-1]
+        text = "\n".join(lines)
+        return text, [quote for quote in dict.fromkeys(self._printed) if quote.text in text]
 
     def _made(self) -> jinja2.Environment:
         loaders = [jinja2.FileSystemLoader(path) for path in (self._directory, BUILT_IN) if path is not None]
@@ -118,12 +121,15 @@ class Wording:
         environment.filters = {name: environment.filters[name] for name in _FILTERS}
         return environment
 
-    def _finalized(self, printed: Any) -> Any:
+    @jinja2.pass_context  # or Jinja would print what never changes without asking here
+    def _finalized(self, _: jinja2.runtime.Context, printed: Any) -> Any:
         if isinstance(printed, Quoted):
             self._printed.append(printed)
             return Markup(printed.text)  # noqa: S704 - plain text comes out
         if isinstance(printed, (Markup, jinja2.Undefined)):
             return printed
+        if printed is None:
+            raise UnquotedError("it prints what an item may lack: put it between {% if … %} and {% endif %}")
         raise UnquotedError(
             f"it prints {type(printed).__name__}, and only what is from an item or the question can be printed"
         )

@@ -28,7 +28,8 @@ _UNIT = (
     r"(?!\s*(?:%|年|岁|厘米|毫米|公斤|克|升|寸|"
     r"(?:cm|mm|m|km|kg|g|mg|lbs?|oz|ml|cl|l|inch(?:es)?|in|ft|feet|watts?|w|v|gb|tb|mb|years?|pieces?)\b))"
 )
-_NUMBER = r"\d+(?:[.,]\d+)*(?![\d.,]*\d)"
+# Possessive, and nothing before it that belongs to it: a long row of digits is looked at once.
+_NUMBER = r"(?<!\d)(?<!\d[.,])\d{1,9}+(?:[.,]\d{1,9}+){0,4}+(?!\d|[.,]\d)"
 
 
 def _amount(name: str) -> str:
@@ -49,6 +50,8 @@ _LIMITS: tuple[tuple[re.Pattern[str], Operator | None, Operator | None], ...] = 
         (rf"(?:不低于|不少于|至少|最少)\s*{_LOW}", Operator.AT_LEAST, None),
         (rf"(?:高于|超过|大于|多于)\s*{_LOW}", Operator.MORE, None),
         (rf"{_LOW}\s*(?:以上|起)", Operator.AT_LEAST, None),
+        (rf"{_HIGH}\s*(?:at most|or less|or under|or below|max(?:imum)?|tops)\b", None, Operator.AT_MOST),
+        (rf"{_LOW}\s*(?:at least|or more|or above|and up|min(?:imum)?)\b", Operator.AT_LEAST, None),
         (
             rf"(?:\b(?:up to|at most|no more than|not more than|max(?:imum)?(?: of)?|within|budget(?: of| is)?)|<=|≤)"
             rf"\s*{_HIGH}",
@@ -165,9 +168,10 @@ SERVICE = _any(
 """What is asked of a shop and not of its catalogue."""
 
 YES_OR_NO = _any(r"^(?:is|are|does|do|can|has|have|was|will)\b", r"[吗么嘛]\s*\??\s*$", "是不是|能不能|有没有")
-WHICH = _any(r"\b(?:what|which|how|who)\b", "什么|多[大重长高宽]|几|哪|谁")
+WHICH = _any(r"\b(?:what|which|how|who)\b", "什么|多[大重长高宽少]|几|哪|谁")
 NOT = re.compile(
-    r"(?:\b(?:not|no|without|except|but|excluding|non)|不要|不含|除了|非|无|不是)\s*(?:in |the |any |a )?$"
+    r"(?:\b(?:not|no|without|except|but|excluding|non)|不要|不含|除了|非|无|不是)\s*"
+    r"(?:(?:in|by|from|of|the|any|a|made) )*$"
 )
 """What ends right before a value that is not wanted."""
 

@@ -17,6 +17,9 @@ from streams.core.rules.syntax import Value
 MOST_LETTERS = 300
 """Of a text that is quoted."""
 
+MOST_DIGITS = 30
+"""Of a number that is written without exponent."""
+
 MOST_ATTRIBUTES = 30
 """Of an item that are shown."""
 
@@ -121,7 +124,7 @@ def view(item: str, facts: Recorded, focus: Sequence[Focus] = ()) -> Item:
         facts.available,
         quoted("brand", facts.brand),
         quoted("category", facts.category),
-        quoted("price", facts.price),
+        quoted("price", None if facts.price is None else money(facts.price)),
         quoted("currency", facts.currency),
         quoted("rating", facts.rating),
         attributes[:MOST_ATTRIBUTES],
@@ -158,14 +161,23 @@ def best(items: Sequence[Item], facts: Sequence[Recorded]) -> Item | None:
 
 
 def written(value: str | float) -> str:
-    """A value as text: on one line and not too long; numbers without exponent, and two places for most fractions."""
+    """A value as text: on one line and not too long; numbers as short as they can be."""
     if isinstance(value, str):
         text = " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
-        return text if len(text) <= MOST_LETTERS else text[:MOST_LETTERS].rstrip() + "…"
-    if float(value).is_integer():
-        return format(Decimal(int(value)), "f")
-    exact = format(Decimal(repr(value)), "f")
-    return f"{value:.2f}" if len(exact.partition(".")[2]) <= 2 else exact
+        return text if len(text) <= MOST_LETTERS else _cut(text[:MOST_LETTERS]) + "…"
+    plain = format(Decimal(int(value)) if float(value).is_integer() else Decimal(repr(float(value))), "f")
+    return plain if len(plain) <= MOST_DIGITS else repr(float(value))
+
+
+def _cut(text: str) -> str:
+    """A text that goes on, without the last word, which could be half a number."""
+    return text[: text.rfind(" ")] if " " in text else text.rstrip("0123456789.,")
+
+
+def money(value: float) -> str:
+    """A price as text: two places for a fraction, more where it has more."""
+    text = written(value)
+    return text + "0" if len(text.partition(".")[2]) == 1 else text
 
 
 def _only(items: Sequence[Item], values: Sequence[float | None], choose: Callable[[list[float]], float]) -> Item | None:

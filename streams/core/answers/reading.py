@@ -56,7 +56,7 @@ def read(question: str, lexicon: Lexicon) -> Plan:
         return _alternatives(plan, rest, lexicon)
     if about and not limited:
         for kind in (Kind.PRICE, Kind.STOCK):
-            if kind in kinds:
+            if kind in kinds and not (kind is Kind.STOCK and Kind.FIND in kinds):
                 return _of_items(plan, kind, about, rest, lexicon)
         if Kind.FIND not in kinds and (asked := _asked(text, rest, lexicon)) is not None:
             return replace(_of_items(plan, Kind.ATTRIBUTE, asked[1], rest, lexicon), focus=asked[0])

@@ -35,7 +35,7 @@ class _Span(NamedTuple):
 def wanted(text: str, lexicon: Lexicon) -> Wanted:
     """The values that a normal text names, in the catalogue's own words or in others that say the same."""
     found = placed(text)
-    groups: dict[tuple[str, ...], list[Meaning]] = {}
+    groups: list[list[Meaning]] = []
     unwanted: list[Meaning] = []
     said: set[str] = set()
     refused: set[str] = set()
@@ -46,12 +46,10 @@ def wanted(text: str, lexicon: Lexicon) -> Wanted:
             unwanted += meanings
         else:
             said.update(spoken)
-            # Two values of one field are a choice; values of two fields are to hold together.
-            fields = tuple(sorted({f"{meaning.attribute:d}{meaning.field}" for meaning in meanings}))
-            groups.setdefault(fields, []).extend(meanings)
+            groups.append(meanings)
     firmly: list[Condition] = [Not(_any_of([meaning])) for meaning in unwanted]
     softly: list[Condition] = []
-    for meanings in groups.values():
+    for meanings in _by_field(groups):
         soft = any(meaning.field == "category" and not meaning.attribute for meaning in meanings)
         (softly if soft else firmly).append(_any_of(meanings))
     return Wanted(both(firmly), both(softly), frozenset(said), frozenset(refused))
@@ -61,6 +59,17 @@ def both(parts: Sequence[Condition | None]) -> Condition | None:
     """All of some conditions; None for none."""
     given = tuple(part for part in parts if part is not None)
     return None if not given else given[0] if len(given) == 1 else All(given)
+
+
+def _by_field(groups: Sequence[list[Meaning]]) -> list[list[Meaning]]:
+    """Two values of one field are a choice; values of two fields are to hold together."""
+    joined_up: list[list[Meaning]] = []
+    for meanings in groups:
+        fields = {(meaning.field, meaning.attribute) for meaning in meanings}
+        alike = [other for other in joined_up if fields & {(m.field, m.attribute) for m in other}]
+        joined_up = [other for other in joined_up if other not in alike]
+        joined_up.append([meaning for other in [*alike, meanings] for meaning in other])
+    return joined_up
 
 
 def _spans(found: Sequence[str], lexicon: Lexicon) -> list[_Span]:
