@@ -7,10 +7,10 @@ Nothing is said that is not in the record of a cited item or in the question; wh
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
 
 import numpy as np
 
+from streams.agents.answers import Asked
 from streams.choosing import NEAREST, Case, choose, rules_of
 from streams.core.answers import grounding
 from streams.core.answers.grounding import Item
@@ -31,17 +31,6 @@ TASTED = 50
 
 _SAYS_NOTHING = Profile()
 _FOUND = (Kind.FIND, Kind.ALTERNATIVES)
-
-
-class Asked(NamedTuple):
-    """A question. `shopper` is whose taste counts, if anybody's; `time` in Unix milliseconds."""
-
-    id: str
-    text: str
-    shopper: str | None = None
-    language: str | None = None
-    n: int = 3
-    time: int = 0
 
 
 class Answerer:

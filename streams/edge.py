@@ -153,8 +153,11 @@ def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | No
     return key, item
 
 
-def accept_question(record: Record, limits: Limits) -> tuple[str, Question] | Rejection:
-    """Decode and check a record of the questions topic: its key with the question."""
+def accept_question(record: Record, limits: Limits) -> tuple[str | None, Question] | Rejection:
+    """Decode and check a record of the questions topic: the shopper who asks, None for nobody known, and the question.
+
+    The shopper is named by pseudonym where there are any.
+    """
     decoded = _decode(record, _decode_question, limits.max_event_bytes)
     if isinstance(decoded, Rejection):
         return decoded
@@ -165,7 +168,10 @@ def accept_question(record: Record, limits: Limits) -> tuple[str, Question] | Re
         return Rejection(record, RejectReason.WRONG_KEY, "the record's key is not the question's `user` (else `id`)")
     if not question.text.strip():
         return Rejection(record, RejectReason.INVALID, "`text` is empty")
-    return key, question
+    try:
+        return question.user and pseudonyms.of(limits.pseudonyms, question.user), question
+    except UnknownVersionError as error:
+        return Rejection(record, RejectReason.WRONG_KEY, str(error))
 
 
 def _decode(record: Record, decode: Any, max_bytes: int) -> tuple[str, Any] | Rejection:

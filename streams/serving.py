@@ -211,8 +211,9 @@ class TextSearch:
         self._loading = asyncio.Lock()
 
     async def begin(self) -> None:
-        """Load the model of the settings, so that what is wrong with it is told at the start."""
-        encoder = await asyncio.to_thread(self._load, None)
+        """Load the model that serves, or that of the settings, so that what is wrong with it is told at the start."""
+        plan = self._replica.shelves.plan
+        encoder = await asyncio.to_thread(self._load, None if plan is None else plan.serving.model)
         self._encoders[encoder.id] = encoder
 
     async def encoder(self, model: str) -> EncodesItems:

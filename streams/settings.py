@@ -176,6 +176,10 @@ class Settings(BaseSettings):
         86_400, ge=0, description="an event may be this far ahead of its record's timestamp"
     )
 
+    answer_templates: Path | None = Field(
+        None, description="folder of templates of one's own for answers: LANGUAGE/KIND.j2 (docs/answers.md)"
+    )
+
     fetch_wait_ms: int = Field(20, ge=1, le=5_000, description="how long the broker may hold a fetch back to fill it")
     fetch_max_records: int = Field(2_000, ge=1, description="records in a micro-batch at most")
     session_timeout_s: float = Field(10.0, ge=3.0, description="a worker silent for so long loses its partitions")

@@ -1,8 +1,9 @@
 """One worker process: the roles it was given, and the replica they need.
 
     catalogue ──► [encoder]    ──► embeddings ──► replica ─┐
-    events    ──► [profiles]   ◄────────────────────┼──────┘ ──► recommendations
-                      └─► pairs ──► [neighbours] ───┘
+    events    ──► [profiles]   ◄────────────────────┼──────┤ ──► recommendations
+                      └─► pairs ──► [neighbours] ───┘      │
+    questions ──► [answers]    ◄───────────────────────────┘ ──► answers
 
 Each role is a Faust app of its own with its own consumer group, so that roles scale apart; one process may run all.
 """
@@ -29,6 +30,7 @@ from streams.engine import app as engine
 from streams.engine.app import EngineApp
 from streams.errors import UpwellError
 from streams.health import Health
+from streams.helpdesk import Helpdesk
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
@@ -54,6 +56,7 @@ class Role(StrEnum):
     ENCODER = "encoder"
     PROFILES = "profiles"
     NEIGHBOURS = "neighbours"
+    ANSWERS = "answers"
 
 
 class WorkerError(UpwellError):
@@ -81,7 +84,7 @@ async def run(
         settings: of the worker.
         cluster: the Kafka to work with.
         roles: which, at least one.
-        load_encoder: called for the role `encoder`.
+        load_encoder: called for the roles `encoder` and `answers`.
         on_ready: called when everything runs.
 
     Raises:
@@ -132,18 +135,22 @@ async def _work(
                     collect_ms=COLLECT_MS,
                 )
             )
-        if Role.PROFILES in roles:
+        if {Role.PROFILES, Role.ANSWERS}.intersection(roles):
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
             keeper = IndexKeeper(settings.data_dir / "index", indexes)
             replica = Replica(contract, keeper.make, limits)
+            helpdesk = Helpdesk(settings, replica) if Role.ANSWERS in roles else None
             await parts.replicate(replica, contract, keeper)
-            policy = policies.of(settings)
-            profiles = ProfilesHandler(contract, replica, policy, limits)
-            profiles.observer = Heard(parts.health.telemetry)
-            tables = (contract.trending, contract.erasures, contract.profiles)
-            role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles, also=(contract.merges,))
-            await parts.consume(role)
+            if Role.PROFILES in roles:
+                policy = policies.of(settings)
+                profiles = ProfilesHandler(contract, replica, policy, limits)
+                profiles.observer = Heard(parts.health.telemetry)
+                tables = (contract.trending, contract.erasures, contract.profiles)
+                role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles, also=(contract.merges,))
+                await parts.consume(role)
+            if helpdesk is not None:
+                await parts.answer(helpdesk, contract, limits, load_encoder)
         gc.collect()
         gc.freeze()  # what was loaded stays: no later collection stops the loop to look through it
         parts.health.starting = None
@@ -178,6 +185,11 @@ class _Parts:
                     await roles.obey(plan)
 
         self._run("models", follow())
+
+    async def answer(self, helpdesk: Helpdesk, contract: Topics, limits: Limits, load: LoadEncoder) -> None:
+        """Start the role that answers questions."""
+        where = self._cluster.bootstrap, self._cluster.kafka
+        await self.consume(await helpdesk.role(contract, limits, load, where, self._stack, self._run))
 
     async def consume(self, role: engine.Role) -> Stop:
         """Start a role; what is returned stops it before the worker does."""

@@ -17,16 +17,17 @@ from streams.items import ItemEncoder, load_item_encoder
 from streams.worker import Cluster, Role, run
 
 ALL = [role.value for role in Role]
+USUAL = [role.value for role in Role if role is not Role.ANSWERS]
 
 
 @click.command()
 @click.option(
     "--roles",
-    default=",".join(ALL),
+    default=",".join(USUAL),
     show_default=True,
     metavar="ROLE[,ROLE]",
     help="encoder: embeds catalogue changes. profiles: keeps profiles and recommends. neighbours: keeps what goes "
-    "together.",
+    "together. answers: answers questions; it holds a copy of all profiles and an encoder of its own.",
 )
 @click.option("--require-gpu", is_flag=True, help="Fail unless the encoder runs on a GPU.")
 def worker(roles: str, require_gpu: bool) -> None:
@@ -40,6 +41,7 @@ def worker(roles: str, require_gpu: bool) -> None:
     Examples:
       upwell worker
       upwell worker --roles encoder --require-gpu
+      upwell worker --roles answers
       KAFKA_BOOTSTRAP_SERVERS=kafka:9092 UPWELL_SHOP=books upwell worker --roles profiles
     """
     wanted = _roles(roles.split(","))

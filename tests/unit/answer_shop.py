@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from streams.answering import Answerer, Asked
+from streams.agents.answers import Asked
+from streams.answering import Answerer
 from streams.core.answers.lexicon import Lexicon
 from streams.core.policy import Policy
 from streams.engine.store import MemoryPartition

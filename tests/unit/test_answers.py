@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from streams.answering import Answerer, Asked, answer_id
+from streams.agents.answers import Asked
+from streams.answering import Answerer, answer_id
 from streams.core.policy import Policy
 from streams.core.rules import parse, parse_filter
 from streams.engine.store import MemoryPartition
