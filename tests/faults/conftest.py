@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from tests.brokers import PrivateBroker
-from tests.faults.harness import PAUSES_MS, ROUNDS, SEED, Shop, Shops
+from tests.faults.harness import LONG, PAUSES_MS, ROUNDS, SEED, Shop, Shops
 from tests.faults.processes import SURVIVED
 from tests.faults.real import RealShop
 from tests.faults.without import Protection
@@ -56,6 +56,13 @@ def _maker(stack: AsyncExitStack, kind: type[M], bootstrap: str, name: str, dire
         return await made[-1].create()
 
     return make
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `long` are for `make faults`."""
+    if not LONG:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""A worker process of the counting role: `python -m tests.faults.counting_worker BOOTSTRAP SHOP PARTITIONS INSTANCE`.
+"""A worker process of the counting role: `main` takes the arguments BOOTSTRAP SHOP PARTITIONS INSTANCE.
 
 Data directory and port of its probes come from the environment, as with `upwell worker`. Ends on SIGTERM in good order,
 with exit code 0.
@@ -69,7 +69,3 @@ def main() -> None:
         await serve(app, probe_port)
 
     uvloop.run(run(settings.probe_port))
-
-
-if __name__ == "__main__":
-    main()

@@ -24,8 +24,9 @@ from tests.reading import whole_topic
 PARTITIONS = 4
 KEYS = 400
 SEED = int(os.environ.get("UPWELL_FAULT_SEED", "1"))
+LONG = "UPWELL_FAULT_ROUNDS" in os.environ
+"""The long version was asked for: tests that are marked `long`, more kills, and rounds, each with a seed of its own."""
 ROUNDS = int(os.environ.get("UPWELL_FAULT_ROUNDS", "1"))
-"""More rounds, each with a seed of its own, make the long version."""
 
 PAUSES_MS: list[int] = []
 """The longest pause of a partition in each test that notes it."""
@@ -78,16 +79,18 @@ class Shop(Ground):
         seed: int,
         *,
         per_second: int = 1_500,
+        backlog: int = 0,
         every: tuple[int, bytes] = (0, b""),
         once: bool = False,
         at_least: int = 1,
     ) -> AsyncIterator[None]:
         """Produce in the background for as long as the block lasts, and on until there are `at_least` so many records.
 
-        `every` so many records one has this value: POISON or SLOW. With `once` every record has a key of its own: no
-        later record mends a row that was lost.
+        A `backlog` is there when the block begins: batches wait for the worker that is started then. `every` so many
+        records one has this value: POISON or SLOW. With `once` every record has a key of its own: no later record mends
+        a row that was lost.
         """
-        done = asyncio.Event()
+        begun, done = asyncio.Event(), asyncio.Event()
 
         async def run() -> None:
             rng = random.Random(seed)
@@ -95,16 +98,18 @@ class Shop(Ground):
             sent = 0
             async with self.producer() as producer:
                 while sent < at_least or not done.is_set():
-                    for _ in range(per_second // _SLICES):
+                    for _ in range(per_second // _SLICES if begun.is_set() else backlog):
                         sent += 1
                         key = b"once-%d" % sent if once else _some_key(rng)
                         value = special if nth and sent % nth == 0 else b"n%d" % sent
                         await self._produce_one(producer, sent, key, value)
                     await producer.flush()
+                    begun.set()
                     await asyncio.sleep(1 / _SLICES)
 
         running = asyncio.create_task(run())
         try:
+            await asyncio.wait([running, asyncio.ensure_future(begun.wait())], return_when=asyncio.FIRST_COMPLETED)
             yield
         except BaseException:
             running.cancel()

@@ -12,8 +12,8 @@ from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-BUSY = 3_000
-"""Records a second that leave a backlog to a worker while it starts: batches wait when it begins to publish."""
+BACKLOG = 10_000
+"""Records that wait for a worker: it is publishing when the broker goes."""
 
 
 def restarted(broker: PrivateBroker) -> Scenario[Shop]:
@@ -21,10 +21,11 @@ def restarted(broker: PrivateBroker) -> Scenario[Shop]:
 
     async def scenario(shop: Shop, seed: int) -> None:
         rng = random.Random(seed)
-        worker = shop.worker("a").start()
-        async with shop.load(seed):
+        worker = shop.worker("a")
+        async with shop.load(seed, backlog=BACKLOG):
+            worker.start()
             await shop.progress()
-            await asyncio.sleep(rng.uniform(0.0, 1.0))
+            await asyncio.sleep(rng.uniform(0.0, 0.3))
             broker.kill()
             await asyncio.sleep(rng.uniform(3.0, 4.0))
             broker.start()
@@ -44,8 +45,9 @@ def stalled(broker: PrivateBroker) -> Scenario[Shop]:
 
     async def scenario(shop: Shop, seed: int) -> None:
         rng = random.Random(seed)
-        worker = shop.worker("a", static=True).start()
-        async with shop.load(seed, per_second=BUSY, once=True):
+        worker = shop.worker("a", static=True)
+        async with shop.load(seed, backlog=BACKLOG, once=True):
+            worker.start()
             await shop.progress()
             for _ in range(2):
                 await asyncio.sleep(rng.uniform(0.0, 0.3))
@@ -69,8 +71,9 @@ def died_together(broker: PrivateBroker) -> Scenario[Shop]:
 
     async def scenario(shop: Shop, seed: int) -> None:
         rng = random.Random(seed)
-        worker = shop.worker("a", static=True).start()
-        async with shop.load(seed, per_second=BUSY, once=True):
+        worker = shop.worker("a", static=True)
+        async with shop.load(seed, backlog=BACKLOG, once=True):
+            worker.start()
             await shop.progress()
             await asyncio.sleep(rng.uniform(0.0, 0.3))
             broker.kill()
@@ -115,6 +118,7 @@ async def test_broker_and_worker_died_together(
     await died_together(private_broker)(await own_shops(), seed)
 
 
+@pytest.mark.long
 async def test_died_together_without_changelog_first(own_shops: Shops[Shop], private_broker: PrivateBroker) -> None:
     """A store that is ahead of its changelog is mended: a duplicate's row is put again."""
     await died_together(private_broker)(await own_shops(without=[Protection.CHANGELOG_FIRST]), SEED)

@@ -7,13 +7,13 @@ import pytest
 
 from tests.faults.counting import POISON, SLOW
 from tests.faults.counting_worker import SESSION_S
-from tests.faults.harness import Shop, Shops, assert_goes_wrong
+from tests.faults.harness import LONG, Shop, Shops, assert_goes_wrong
 from tests.faults.processes import EndedError
 from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-KILLS = 20
+KILLS = 20 if LONG else 6
 
 
 async def killed(shop: Shop, seed: int, *, lose_disk: bool = False) -> None:
@@ -69,7 +69,6 @@ async def scaled(shop: Shop, seed: int) -> None:
     await shop.caught_up()
     await stays.stop()
     await shop.assert_exact(stays)
-    await shop.note_pause()
 
 
 async def frozen(shop: Shop, seed: int) -> None:
@@ -109,9 +108,12 @@ async def test_three_workers_killed_in_turn(shops: Shops[Shop], seed: int) -> No
 
 
 async def test_one_worker_then_three_then_one_under_load(shops: Shops[Shop], seed: int) -> None:
-    await scaled(await shops(), seed)
+    shop = await shops()
+    await scaled(shop, seed)
+    await shop.note_pause()
 
 
+@pytest.mark.long
 async def test_scaled_without_epochs(shops: Shops[Shop]) -> None:
     """Most of what a batch of an ended epoch does to its store is undone by recovery, which starts before it."""
     await assert_goes_wrong(scaled, shops, Protection.EPOCHS, Protection.VOUCHING)
@@ -121,6 +123,7 @@ async def test_worker_frozen_beyond_its_session(shops: Shops[Shop], seed: int) -
     await frozen(await shops(), seed)
 
 
+@pytest.mark.long
 async def test_frozen_without_newest_row(shops: Shops[Shop]) -> None:
     await assert_goes_wrong(frozen, shops, Protection.NEWEST_ROW)
 

@@ -1,11 +1,13 @@
-"""`upwell worker` without what the environment names: `python -m tests.faults.upwell_worker`."""
+"""`upwell worker` without what the environment names."""
 
 import sys
 
-from streams.cli import main
+from streams import cli
 from tests.faults.without import take_away
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Take away, and be the worker."""
     take_away()
     sys.argv[1:] = ["worker", *sys.argv[1:]]
-    main()
+    cli.main()
