@@ -14,9 +14,9 @@ import gc
 import signal
 import time
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -40,6 +40,11 @@ from streams.telemetry.observing import Heard, observe, watch_ends
 from streams.topics import Topics, topics
 from streams.watchdog import guard_loop, watch
 from streams.web.probes import probes
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from streams.telemetry.tracing import Tracing
 
 TELL_S = 2.0
 COLLECT_MS = 200
@@ -169,6 +174,7 @@ class _Parts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
         self._apps: dict[str, EngineApp] = {}
+        self._tracer: TracerProvider | None = None
         self._run("loop", guard_loop())
         self._run("ends", watch_ends(self.health.telemetry, self._apps, cluster.bootstrap, cluster.kafka))
 
@@ -193,9 +199,14 @@ class _Parts:
 
     async def consume(self, role: engine.Role) -> Stop:
         """Start a role; what is returned stops it before the worker does."""
+        tracing = self._tracing(role.name) if self._settings.traces else None
+        if tracing is not None:
+            role = replace(role, handler=tracing.handler(role.handler))
         app = engine.build_app(
             role, self._settings, self._cluster.kafka, self._cluster.bootstrap, instance_id=self._settings.instance
         )
+        if tracing is not None:
+            app.committer = tracing.committer(app.committer)
         observe(app, self.health.telemetry)
         self._stack.push_async_callback(app.stop)  # also where starting is interrupted
         await app.start()
@@ -217,6 +228,14 @@ class _Parts:
             await app.stop()
 
         return stop
+
+    def _tracing(self, role: str) -> "Tracing":
+        from streams.telemetry import tracing
+
+        if self._tracer is None:
+            self._tracer = tracing.provider()
+            self._stack.push_async_callback(asyncio.to_thread, self._tracer.shutdown)
+        return tracing.Tracing(role, self._tracer)
 
     async def replicate(self, replica: Replica, contract: Topics, keeper: IndexKeeper) -> None:
         """Fill the replica, then keep it current, and its index on disk."""
