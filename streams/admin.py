@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.connecting import why_not
 from streams.errors import BrokerError, ContractError
 from streams.settings import KafkaSettings
 from streams.topics import Topic, Topics
@@ -66,10 +67,14 @@ async def admin_client(bootstrap: str, kafka: KafkaSettings) -> AsyncIterator[AI
         BrokerError: nobody answers at `bootstrap`, or it refuses us, or a request fails.
     """
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_MS, **kafka.client_options())
+    started = False
     try:
         await client.start()
+        started = True
         yield client
     except (KafkaError, OSError) as error:
+        if not started and (reason := await why_not(bootstrap, kafka)):
+            raise BrokerError(f"the Kafka at {reason}") from error
         raise BrokerError(
             f"the Kafka at {bootstrap} did not do what was asked ({type(error).__name__}). Is it running, and do "
             "KAFKA_BOOTSTRAP_SERVERS and the other KAFKA_* settings fit it?"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.connecting import why_not
 from streams.engine.effects import Record
 from streams.errors import BrokerError
 from streams.settings import KafkaSettings
@@ -55,6 +56,8 @@ async def reader(bootstrap: str, kafka: KafkaSettings) -> AsyncIterator[AIOKafka
         await consumer.start()
     except (KafkaError, OSError) as error:
         await consumer.stop()
+        if reason := await why_not(bootstrap, kafka):
+            raise BrokerError(f"the Kafka at {reason}") from error
         raise _unreadable(bootstrap, error) from error
     try:
         yield consumer

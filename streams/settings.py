@@ -3,6 +3,7 @@
 Secrets come through the environment or a file named by `*_FILE`; they are never printed (`SecretStr`).
 """
 
+import ipaddress
 import json
 import os
 import ssl
@@ -54,6 +55,22 @@ class KafkaSettings(BaseSettings):
     ssl_keyfile: Path | None = Field(None, description="PEM client key, for mTLS")
     ssl_key_password: SecretStr | None = Field(None, description="password of the client key")
 
+    allow_plaintext_credentials: bool = Field(
+        False, description="let SASL_PLAINTEXT send the password to brokers on other machines, for all to read"
+    )
+
+    @model_validator(mode="after")
+    def _sealed(self) -> "KafkaSettings":
+        if self.security_protocol is SecurityProtocol.SASL_PLAINTEXT and not self.allow_plaintext_credentials:
+            away = [address for address in (self.bootstrap_servers or "").split(",") if not _is_here(address)]
+            if away:
+                raise ValueError(
+                    "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT would send the password in the clear to other machines "
+                    "(KAFKA_BOOTSTRAP_SERVERS): use SASL_SSL, or, on a network that you trust, "
+                    "KAFKA_ALLOW_PLAINTEXT_CREDENTIALS=true"
+                )
+        return self
+
     @model_validator(mode="after")
     def _complete(self) -> "KafkaSettings":
         if self.security_protocol.startswith("SASL") and not (self.sasl_username and self._password()):
@@ -104,6 +121,15 @@ class KafkaSettings(BaseSettings):
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self._password()
         return options
+
+
+def _is_here(address: str) -> bool:
+    """Whether host:port is on this machine's loopback interface."""
+    host = address.strip().rpartition(":")[0].strip("[]")
+    try:
+        return not address.strip() or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _xdg(variable: str, fallback: str) -> Path:

@@ -214,3 +214,30 @@ def test_without_a_ca_the_systems_are_trusted(monkeypatch: pytest.MonkeyPatch) -
 def test_every_client_takes_the_options(client: Any) -> None:
     options = KafkaSettings(security_protocol="SASL_SSL", sasl_username="shop", sasl_password=CANARY).client_options()
     assert options.keys() <= inspect.signature(client).parameters.keys()
+
+
+SECRET_IN_THE_CLEAR = {
+    "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+    "KAFKA_SASL_USERNAME": "shop",
+    "KAFKA_SASL_PASSWORD": CANARY,
+}
+
+
+@pytest.mark.parametrize(
+    "brokers", ["kafka.example:9092", "127.0.0.1:9092,10.0.0.7:9092", "192.0.2.1:9092", "localhost.example:1", "::1"]
+)
+def test_no_password_leaves_the_machine_in_the_clear_unasked(brokers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = refused(SECRET_IN_THE_CLEAR | {"KAFKA_BOOTSTRAP_SERVERS": brokers}, monkeypatch)
+    assert "use SASL_SSL, or, on a network that you trust, KAFKA_ALLOW_PLAINTEXT_CREDENTIALS=true" in message
+    monkeypatch.setenv("KAFKA_ALLOW_PLAINTEXT_CREDENTIALS", "true")
+    assert settings.load()[1].allow_plaintext_credentials
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.delenv("KAFKA_ALLOW_PLAINTEXT_CREDENTIALS")
+    settings.load()
+
+
+@pytest.mark.parametrize("brokers", [None, "127.0.0.1:9092", "localhost:9092, 127.0.0.2:9093", "[::1]:9092"])
+def test_on_the_loopback_a_password_may_be_in_the_clear(brokers: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (SECRET_IN_THE_CLEAR | ({"KAFKA_BOOTSTRAP_SERVERS": brokers} if brokers else {})).items():
+        monkeypatch.setenv(name, value)
+    assert settings.load()[1].security_protocol == "SASL_PLAINTEXT"
