@@ -28,11 +28,11 @@ ARG MARCH=x86-64-v3
 ARG EXTRA=cpu
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN if [ "${TARGETARCH:-amd64}" = amd64 ] && [ -n "${MARCH}" ]; then export CXXFLAGS="-march=${MARCH}"; fi \
-    && HNSWLIB_NO_NATIVE=1 uv sync --frozen --no-install-project --extra "${EXTRA}"
+    && HNSWLIB_NO_NATIVE=1 uv sync --frozen --no-install-project --extra "${EXTRA}" --extra otel
 COPY streams streams
 COPY encoders encoders
 COPY index index
-RUN uv sync --frozen --inexact --no-editable --extra "${EXTRA}"
+RUN uv sync --frozen --inexact --no-editable --extra "${EXTRA}" --extra otel
 
 # A known model's name (`upwell model list`).
 ARG MODEL=all-MiniLM-L6-v2
@@ -45,7 +45,8 @@ RUN uv sync --frozen --inexact --no-editable --extra "${EXTRA}" --extra demo
 
 FROM python:3.11-slim-bookworm AS runtime
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin upwell \
-    && install --directory --owner=upwell --mode=0750 /var/lib/upwell
+    && install --directory --owner=upwell --mode=0750 /var/lib/upwell \
+    && install --directory --owner=upwell --mode=0755 /run/upwell
 ENV PATH=/opt/upwell/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     UPWELL_CACHE_DIR=/opt/upwell/cache \

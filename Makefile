@@ -68,7 +68,7 @@ faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks 
 bench: $(READY)  ## every benchmark, a table each
 	@for benchmark in benchmarks/[a-z]*.py; do name=$${benchmark#benchmarks/}; echo "→ $$benchmark"; $(BIN)/python -m benchmarks.$${name%.py} $(ARGS) || exit 1; done
 
-up:  ## Apache Kafka, topics, worker and demo producer in Docker
+up:  ## Apache Kafka, three workers, monitoring and real shopping, in Docker
 	docker compose --profile demo up --build --detach --wait
 
 down:  ## stop what `up` started

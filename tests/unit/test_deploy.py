@@ -3,9 +3,11 @@
 import fnmatch
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ import yaml
 
 from streams.broker.maven import kafka_version
 from streams.cli import main
-from streams.settings import KafkaSettings, Settings
+from streams.settings import ApiSettings, KafkaSettings, Settings
+from streams.web.keys import Scope, parse
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROMETHEUS = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+WORKERS = ("worker-1", "worker-2", "worker-3")
 
 
 def _config(file: Path) -> "subprocess.CompletedProcess[str]":
@@ -75,17 +80,18 @@ def _assert_in_cli(arguments: list[str]) -> None:
 
 def test_compose_would_refuse_a_mistake(tmp_path: Path) -> None:
     broken = tmp_path / "docker-compose.yml"
-    broken.write_text(COMPOSE.read_text().replace("- worker-data:/", "- no-such-volume:/"))
+    broken.write_text(COMPOSE.read_text().replace("- serve-data:/", "- no-such-volume:/"))
     assert "undefined volume no-such-volume" in _config(broken).stderr
 
 
 def test_every_command_of_compose_and_image_is_in_the_cli(services: dict[str, Any]) -> None:
-    commands = [service["command"] for service in services.values() if service["command"]]
+    commands = [s["command"] for s in _ours(services).values() if s["command"] and not s["entrypoint"]]
+    commands += [shlex.split(line.split(">")[0])[1:] for line in _scripts(services) if line.startswith("upwell ")]
     commands += [json.loads(_last(stage, "CMD")) for stage in ("worker", "demo")]
     checks = [json.loads(_last(stage, "HEALTHCHECK").split("CMD ", 1)[1]) for stage in ("worker", "demo")]
-    checks += [service["healthcheck"]["test"][1:] for service in services.values() if "test" in service["healthcheck"]]
+    checks += [s["healthcheck"]["test"][1:] for s in services.values() if "test" in s.get("healthcheck", {})]
     commands += [check[1:] for check in checks if check[0] == "upwell"]
-    assert len(commands) >= 6
+    assert len(commands) >= 12
     for command in commands:
         _assert_in_cli(command)
     with pytest.raises(click.UsageError):
@@ -97,29 +103,106 @@ def test_everything_waits_for_what_it_needs(services: dict[str, Any]) -> None:
         name: {other: wait["condition"] for other, wait in service.get("depends_on", {}).items()}
         for name, service in services.items()
     }
+    running = {"kafka": "service_healthy", "topics": "service_completed_successfully"}
     assert conditions == {
         "kafka": {},
         "topics": {"kafka": "service_healthy"},
-        "worker": {"kafka": "service_healthy", "topics": "service_completed_successfully"},
-        "demo": {"worker": "service_healthy"},
+        **dict.fromkeys((*WORKERS, "encoder", "encoder-gpu"), running),
+        "keys": {},
+        "serve": {**running, "keys": "service_completed_successfully"},
+        "prometheus": {"keys": "service_completed_successfully"},
+        "grafana": {"prometheus": "service_healthy"},
+        "kafka-ui": {"kafka": "service_healthy"},
+        "demo": {"worker-1": "service_healthy", "encoder": "service_healthy"},
     }
     for waits in conditions.values():
         for other, condition in waits.items():
             assert condition != "service_healthy" or "test" in services[other]["healthcheck"]
-    assert [name for name, service in services.items() if service.get("profiles")] == ["demo"]
+    profiles = {name: service["profiles"] for name, service in services.items() if service.get("profiles")}
+    assert profiles == {"demo": ["demo"], "encoder-gpu": ["gpu"]}
 
 
 def test_nothing_listens_beyond_loopback(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
-    assert ports
+    assert sorted(int(port["published"]) for port in ports) == [3000, 8080, 8081, 9090, 9092]
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
     assert not any(service.get("network_mode") for service in services.values())
 
 
-def test_data_lives_in_named_volumes(services: dict[str, Any]) -> None:
-    mounts = {(mount["type"], mount["target"]) for s in services.values() for mount in s.get("volumes", [])}
-    kafka, worker = services["kafka"]["environment"], dict(_environment("worker"))
-    assert mounts == {("volume", kafka["KAFKA_LOG_DIRS"]), ("volume", worker["UPWELL_DATA_DIR"])}
+def test_data_lives_in_named_volumes_of_one_service_each(services: dict[str, Any]) -> None:
+    image = dict(_environment("worker"))
+    written: dict[str, list[str]] = {}
+    for name, service in services.items():
+        for mount in service.get("volumes", []):
+            if mount["type"] == "volume" and not mount.get("read_only"):
+                written.setdefault(mount["source"], []).append(name)
+            if mount["type"] == "bind":
+                assert mount["read_only"], f"{name}: {mount['target']}"
+                assert Path(mount["source"]).is_relative_to(ROOT / "deploy")
+                assert Path(mount["source"]).exists(), mount["source"]
+    assert {source: names for source, names in written.items() if len(names) > 1} == {}
+    for name in (*WORKERS, "encoder", "encoder-gpu", "serve"):
+        assert image["UPWELL_DATA_DIR"] in {mount["target"] for mount in services[name]["volumes"]}, name
+    assert services["kafka"]["volumes"][0]["target"] == services["kafka"]["environment"]["KAFKA_LOG_DIRS"]
+
+
+def test_three_workers_have_names_of_their_own(services: dict[str, Any]) -> None:
+    named = [name for name in services if "UPWELL_INSTANCE" in services[name].get("environment", {})]
+    assert {services[name]["environment"]["UPWELL_INSTANCE"] for name in named} == set(named)
+    assert {*WORKERS, "encoder", "encoder-gpu"} == set(named)
+    assert {tuple(services[name]["command"]) for name in WORKERS} == {("worker", "--roles", "profiles,neighbours")}
+    partitions = int(services["topics"]["environment"]["UPWELL_PARTITIONS"])
+    assert partitions % len(WORKERS) == 0
+
+
+def test_the_gpu_is_asked_for_and_insisted_on(services: dict[str, Any]) -> None:
+    gpu = services["encoder-gpu"]
+    assert gpu["build"]["args"]["EXTRA"] == "gpu"
+    assert gpu["image"] != services["encoder"]["image"]
+    assert "--require-gpu" in gpu["command"]
+    assert gpu["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_prometheus_asks_every_process_where_it_listens(services: dict[str, Any]) -> None:
+    jobs = {job["job_name"]: job for job in yaml.safe_load(PROMETHEUS.read_text())["scrape_configs"]}
+    probed = int(dict(_environment("worker"))["UPWELL_PROBE_PORT"])
+    (workers,) = jobs["upwell-worker"]["static_configs"]
+    assert set(workers["targets"]) == {f"{name}:{probed}" for name in WORKERS}
+    assert all(services[name]["environment"]["UPWELL_PROBE_HOST"] == "0.0.0.0" for name in (*WORKERS, "encoder"))
+    for encoder in ("encoder", "encoder-gpu"):
+        (found,) = jobs[f"upwell-{encoder}"]["dns_sd_configs"]
+        assert (found["names"], found["port"]) == ([encoder], probed)
+    (serving,) = jobs["upwell-serve"]["static_configs"]
+    assert serving["targets"] == [f"serve:{ApiSettings().port}"]
+    key = jobs["upwell-serve"]["authorization"]["credentials_file"]
+    assert Path(key).parent == Path(services["prometheus"]["volumes"][2]["target"])
+    assert any(line.endswith(f"> {Path(key).name} 2>> keys.new") and "metrics" in line for line in _scripts(services))
+
+
+def test_the_keys_that_are_made_are_the_keys_that_are_read(services: dict[str, Any], tmp_path: Path) -> None:
+    script = services["keys"]["command"][0].replace("cd /run/upwell", f"cd {tmp_path}").replace("$$", "$")
+    command = f"upwell() {{ {sys.executable} -c 'from streams.cli import main; main()' \"$@\"; }}\n{script}"
+    for _ in range(2):  # the second start changes nothing
+        subprocess.run([*services["keys"]["entrypoint"], command], check=True, timeout=60)
+        made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+        assert made.keys() == {"keys.txt", "shop.key", "operator.key", "metrics.key"}
+    scopes = {"shop": "query,ingest", "operator": "query,ingest,admin", "prometheus": "metrics"}
+    keys = {key.name: key for key in parse(made["keys.txt"])}
+    assert {name: key.scopes for name, key in keys.items()} == {
+        name: frozenset(Scope(scope) for scope in listed.split(",")) for name, listed in scopes.items()
+    }
+    assert keys["prometheus"].digest == sha256(made["metrics.key"].strip().encode()).digest()
+    assert services["serve"]["environment"]["UPWELL_API_KEYS_FILE"].endswith("/keys.txt")
+
+
+def _scripts(services: dict[str, Any]) -> list[str]:
+    """Lines of what runs in a shell."""
+    return [line.strip() for s in services.values() if s.get("entrypoint") for line in s["command"][0].splitlines()]
+
+
+def _ours(services: dict[str, Any]) -> dict[str, Any]:
+    """Those that run our image."""
+    return {name: service for name, service in services.items() if "build" in service}
 
 
 def test_our_containers_can_do_little(services: dict[str, Any]) -> None:
@@ -127,17 +210,25 @@ def test_our_containers_can_do_little(services: dict[str, Any]) -> None:
         assert "no-new-privileges:true" in service["security_opt"], name
         assert not service.get("privileged"), name
         if name != "kafka":
-            assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
+        if "build" in service:
+            assert service["read_only"], name
+
+
+def test_images_are_pinned(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if "build" not in service:
+            assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"]), name
 
 
 def test_settings_are_known_and_hold_no_secret(services: dict[str, Any]) -> None:
     known = {f"UPWELL_{name}".upper() for name in Settings.model_fields}
     known |= {f"KAFKA_{name}".upper() for name in KafkaSettings.model_fields}
+    known |= {f"UPWELL_API_{name}".upper() for name in ApiSettings.model_fields}
     for name, service in services.items():
-        for variable in service["environment"]:
+        for variable in service.get("environment") or {}:
             assert not re.search("PASSWORD|SECRET|TOKEN|CREDENTIAL", variable), f"{name}: {variable}"
-            assert name == "kafka" or variable in known | {"HOME"}, f"{name}: {variable}"
+            assert "build" not in service or variable in known | {"HOME"}, f"{name}: {variable}"
     assert {name for name, _ in _environment("worker") if name.startswith("UPWELL_")} <= known
 
 
