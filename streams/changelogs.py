@@ -1,6 +1,6 @@
 """A table as its changelog topic tells it: the newest row of every key, read whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from aiokafka import AIOKafkaConsumer
 
@@ -23,7 +23,29 @@ async def rows_of(
     Of two rows of a key the one with the higher source offset counts, as in recovery.
     """
     rows: Rows = {}
-    for partition, span in (await follow.whole(consumer, changelog.name, changelog.partitions)).items():
+    async for part in parts_of(consumer, changelog, wanted):
+        rows |= part
+    return rows
+
+
+async def parts_of(
+    consumer: AIOKafkaConsumer,
+    changelog: Topic,
+    wanted: Callable[[bytes], bool] = lambda key: True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> AsyncIterator[Rows]:
+    """The same, one partition after the other, so that no more than one is in memory.
+
+    Args:
+        consumer: without a group.
+        changelog: the topic.
+        wanted: whether rows under a key are.
+        progress: told how many of how many offsets have been read.
+    """
+    spans = await follow.whole(consumer, changelog.name, changelog.partitions)
+    done, total = 0, sum(span.size for span in spans.values())
+    for partition, span in spans.items():
+        rows: Rows = {}
         pending: list[Record] = []
         async for record in follow.between(consumer, {partition: span}):
             if record.key and wanted(record.key):
@@ -31,8 +53,11 @@ async def rows_of(
                 if len(pending) == _TOGETHER:
                     _apply(rows, partition.partition, pending)
                     pending = []
+                    progress(done + record.offset - span.begin, total)
         _apply(rows, partition.partition, pending)
-    return rows
+        done += span.size
+        progress(done, total)
+        yield rows
 
 
 def _apply(rows: Rows, partition: int, records: Sequence[Record]) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": "What is wrong here, and what to do about it.",
     "produce": "Send events or catalogue items from a JSON Lines file.",
     "import": "Take events and catalogues from Gorse, Metarank, CSV, JSON Lines, Parquet.",
+    "export": "Profiles, vectors, recommendations as Parquet files.",
     "tail": "Watch a topic: recommendations, events, refused records.",
     "profile": "What is known of a shopper, now or as of an offset.",
     "why": "Why an item is recommended to a shopper, or where it was dropped.",
