@@ -27,6 +27,7 @@ async def worker(
     *,
     until: str = "Worker runs.",
     heard: list[str] | None = None,
+    roles: str | None = None,
     **environment: str,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`upwell worker` with the hashing encoder, stopped by SIGTERM at the end and expected to leave in good order.
@@ -43,6 +44,7 @@ async def worker(
         "UPWELL_MODEL": "hashing",
     }
     command = [sys.executable, "-c", "from streams.cli import main; main()", "worker"]
+    command += [] if roles is None else ["--roles", roles]
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     said = []
