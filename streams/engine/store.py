@@ -177,20 +177,29 @@ class RocksPartition:
 
 
 @functools.cache
-def _block_cache(cache_mb: int) -> rocksdict.Cache:
-    """One cache for all partitions of all tables of this process. Index and filter blocks live in it too."""
-    return rocksdict.Cache(cache_mb * _MIB)
+def _memory(cache_mb: int) -> tuple[rocksdict.Cache, rocksdict.WriteBufferManager]:
+    """One cache for all partitions of all tables of this process. Index and filter blocks live in it too.
+
+    What the partitions' write buffers take is taken from it, half of it at most: then one of them is written out.
+    """
+    cache = rocksdict.Cache(cache_mb * _MIB)
+    buffers = rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
+        buffer_size=cache_mb * _MIB // 2, allow_stall=False, cache=cache
+    )
+    return cache, buffers
 
 
 def _options(cache_mb: int) -> rocksdict.Options:
+    cache, buffers = _memory(cache_mb)
     blocks = rocksdict.BlockBasedOptions()
-    blocks.set_block_cache(_block_cache(cache_mb))
+    blocks.set_block_cache(cache)
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
     blocks.set_bloom_filter(_BLOOM_BITS, block_based=False)
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_block_based_table_factory(blocks)
+    options.set_write_buffer_manager(buffers)
     options.set_write_buffer_size(_WRITE_BUFFER)
     options.set_max_write_buffer_number(_WRITE_BUFFERS)
     options.set_max_open_files(_OPEN_FILES)

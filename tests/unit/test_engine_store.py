@@ -1,7 +1,9 @@
 """One partition on disk: atomic with its offset, bounded, and honest about what is wrong."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,20 @@ def test_a_store_that_was_not_closed_is_an_older_true_state(tmp_path: Path) -> N
     assert 0 < reached < 39_999
     assert store.get([b"last"]) == [b"%d" % reached]
     store.close()
+
+
+def test_the_write_buffers_of_all_stores_are_bounded_together(tmp_path: Path) -> None:
+    """Each of them holds half of what one alone may: none would be written out for itself."""
+    stores = [RocksPartition(tmp_path / str(number), CACHE_MB) for number in range(8)]
+    for offset in range(4 << 4):
+        for store in stores:
+            store.write([(b"%d" % offset, os.urandom(64 << 10))], offset)
+    until = time.monotonic() + 30
+    while not (written := list(tmp_path.glob("*/*.sst"))) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert written
+    for store in stores:
+        store.close()
 
 
 def test_a_store_is_one_workers(tmp_path: Path) -> None:
