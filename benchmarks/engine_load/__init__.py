@@ -11,5 +11,6 @@ faust_app.py  the same work in plain Faust
 quix_app.py   the same count in Quix Streams
 quix.py       the Python that has Quix Streams
 latency.py    from event to recommendation, through `upwell worker`
-report.py     the table, and the machine
+machine.py    what else the machine does meanwhile
+report.py     the table, and what it was measured on
 """

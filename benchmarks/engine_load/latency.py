@@ -7,12 +7,11 @@ broker or worker were. A recommendation answers all its shopper's events up to t
 
 import asyncio
 import contextlib
-import os
 import random
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.engine_load.load import catalogue, event
+from benchmarks.engine_load.machine import cpu_s, disturbance
 from streams.admin import create_topics
 from streams.demo.child import Child, worker
 from streams.demo.feed import feeding
@@ -35,7 +35,6 @@ _PATIENCE_S = 120.0
 _GRACE_S = 30.0
 _NO_BACKLOG_S = 1.0
 _POLL_S = 0.2
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,6 +57,7 @@ class Latency:
 
     `cores` is processor time of the worker per second; `answers` the recommendations of an event, less than one where
     events of a shopper were answered together; `unanswered` the events that were still without one when we gave up.
+    `others_cores` and `stall_…` say how busy others kept the machine meanwhile; see `machine.Disturbance`.
     `backlog_s` is how long after the last event was due the last answer came. A rate is sustained if that is at most
     a second: otherwise a queue grew all the time, and the latencies say only how long it had grown.
     """
@@ -72,6 +72,9 @@ class Latency:
     unanswered: int
     backlog_s: float
     sustained: bool
+    others_cores: float
+    stall_p99_ms: float
+    stall_max_ms: float
 
 
 class _Ledger:
@@ -158,8 +161,11 @@ async def encoded(bootstrap: str, contract: Topics, child: Child) -> None:
                 await asyncio.sleep(_POLL_S)
 
 
-async def measure(bootstrap: str, contract: Topics, child: Child, rate: int, seconds: float) -> Latency:
-    """Send at a rate for some seconds after a warm-up, and see when the answers come."""
+async def measure(
+    bootstrap: str, contract: Topics, child: Child, rate: int, seconds: float, number: int = 0
+) -> Latency:
+    """Send at a rate for some seconds after a warm-up, and see when the answers come; for the `number`th time."""
+    sending = _Sending(rate, seconds, first=(10 * rate + number) * 1_000_000)
     ledger = _Ledger()
     out = contract.recommendations
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
@@ -168,8 +174,9 @@ async def measure(bootstrap: str, contract: Topics, child: Child, rate: int, sec
         receiving = asyncio.create_task(_receive(consumer, ledger))
         start = time.monotonic() + _POLL_S
         settling = asyncio.create_task(_worker_cpu_after(child, start + _WARM_UP_S))
-        count = await _send(producer, contract.events.name, ledger, rate, start, seconds)
-        cpu = _cpu_seconds(child) - await settling
+        with disturbance() as others:
+            count = await _send(producer, contract.events.name, ledger, sending, start)
+        cpu = cpu_s(child.process.pid) - await settling
         await producer.flush()
         unanswered = await ledger.settled(_GRACE_S)
         receiving.cancel()
@@ -180,22 +187,29 @@ async def measure(bootstrap: str, contract: Topics, child: Child, rate: int, sec
     backlog = round(ledger.last_answer - ledger.last_due, 2)
     return Latency(
         rate, count, p50, p99, longest, round(cpu / seconds, 2), round(ledger.answers / count, 3), unanswered,
-        backlog, sustained=not unanswered and backlog <= _NO_BACKLOG_S,
+        backlog, sustained=not unanswered and backlog <= _NO_BACKLOG_S, **asdict(others),
     )  # fmt: skip
 
 
-async def _send(
-    producer: AIOKafkaProducer, topic: str, ledger: _Ledger, rate: int, start: float, seconds: float
-) -> int:
+@dataclass(frozen=True)
+class _Sending:
+    """Events a second, for so many seconds after the warm-up, the `first` one's number."""
+
+    rate: int
+    seconds: float
+    first: int
+
+
+async def _send(producer: AIOKafkaProducer, topic: str, ledger: _Ledger, sending: _Sending, start: float) -> int:
     """Send events when they are due, late ones at once. Returns how many count."""
-    rng = random.Random(rate)
-    warming = int(rate * _WARM_UP_S)
-    total = warming + int(rate * seconds)
+    rng = random.Random(sending.first)
+    warming = int(sending.rate * _WARM_UP_S)
+    total = warming + int(sending.rate * sending.seconds)
     for number in range(total):
-        due = start + number / rate
+        due = start + number / sending.rate
         if (early := due - time.monotonic()) > 0:
             await asyncio.sleep(early)
-        made = event(rate * 10_000_000 + number, rng, ITEMS, SHOPPERS)
+        made = event(sending.first + number, rng, ITEMS, SHOPPERS)
         ledger.due(made, due, number >= warming)
         await producer.send(topic, key=str(made.user).encode(), value=_encode(made))
     return total - warming
@@ -229,10 +243,4 @@ async def _tail(
 
 async def _worker_cpu_after(child: Child, moment: float) -> float:
     await asyncio.sleep(moment - time.monotonic())
-    return _cpu_seconds(child)
-
-
-def _cpu_seconds(child: Child) -> float:
-    """Processor time of the worker, user and system; see proc_pid_stat(5)."""
-    fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return cpu_s(child.process.pid)

@@ -91,7 +91,7 @@ class Report:
 def _latency_table(latencies: Sequence[Latency]) -> Table:
     table = Table(
         "Event to recommendation", "sustained", "p50 ms", "p99 ms", "longest ms", "worker's cores", "answers an event",
-        "backlog s",
+        "backlog s", "others' cores", "stalls p99 ms", "longest ms",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
@@ -99,7 +99,8 @@ def _latency_table(latencies: Sequence[Latency]) -> Table:
         table.add_row(
             f"{latency.rate:,} events/s", "yes" if latency.sustained else "NO, a queue grew",
             f"{latency.p50_ms:,.1f}", f"{latency.p99_ms:,.1f}", f"{latency.max_ms:,.1f}", f"{latency.cores:.2f}",
-            f"{latency.answers:.2f}", f"{latency.backlog_s:,.1f}",
+            f"{latency.answers:.2f}", f"{latency.backlog_s:,.1f}", f"{latency.others_cores:.2f}",
+            f"{latency.stall_p99_ms:.1f}", f"{latency.stall_max_ms:.1f}",
         )  # fmt: skip
     return table
 
