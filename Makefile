@@ -12,7 +12,7 @@ READY := $(VENV)/.ready-$(EXTRA)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser promtool test lint format faults bench contract up down clean
+.PHONY: help demo browser promtool kustomize test lint format faults bench contract up down clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,7 +45,13 @@ promtool: $(READY)  # checks and tests the alert rules: taken out of Debian's pa
 	    && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x -C $$into --strip-components=2 ./usr/bin/promtool; } \
 	  || { echo "promtool is needed: install Prometheus (Debian: apt install prometheus)"; exit 1; }; rm -r $$folder; }
 
-test: $(READY) browser promtool  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
+kustomize: $(READY)  # builds the overlays for their tests: kubectl's own where there is one, else built by Go
+	@command -v kustomize >/dev/null || command -v kubectl >/dev/null || test -x $(BIN)/kustomize || { \
+	  command -v go >/dev/null || { echo "kustomize is needed: install kustomize or kubectl"; exit 1; }; \
+	  echo "→ building kustomize for the tests of the overlays"; \
+	  GOBIN=$$(pwd)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1; }
+
+test: $(READY) browser promtool kustomize  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)  ## ruff, mypy --strict, import rules

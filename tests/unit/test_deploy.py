@@ -65,7 +65,7 @@ def _last(stage: str, instruction: str) -> str:
     return [argument for found, argument in _stages()[stage] if found == instruction][-1]
 
 
-def _assert_in_cli(arguments: list[str]) -> None:
+def assert_in_cli(arguments: list[str]) -> None:
     """Parse a command line of `upwell` down to the last command, without running it."""
     name: str | None = "upwell"
     command: click.Command | None = main
@@ -93,9 +93,9 @@ def test_every_command_of_compose_and_image_is_in_the_cli(services: dict[str, An
     commands += [check[1:] for check in checks if check[0] == "upwell"]
     assert len(commands) >= 12
     for command in commands:
-        _assert_in_cli(command)
+        assert_in_cli(command)
     with pytest.raises(click.UsageError):
-        _assert_in_cli(["topics", "invent"])
+        assert_in_cli(["topics", "invent"])
 
 
 def test_everything_waits_for_what_it_needs(services: dict[str, Any]) -> None:
