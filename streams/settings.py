@@ -266,6 +266,13 @@ class ApiSettings(BaseSettings):
     keys_file: Path | None = Field(None, description="file with the API keys, one a line (`upwell keys new`)")
     certfile: Path | None = Field(None, description="PEM certificate chain, for TLS")
     keyfile: Path | None = Field(None, description="PEM key of the certificate")
+    jwt_keys_file: Path | None = Field(
+        None, description="JSON Web Key Set, or one public key in PEM: tokens signed by them are taken like API keys"
+    )
+    jwt_algorithms: str = Field("RS256,ES256,EdDSA", description="signatures of tokens that are taken")
+    jwt_audience: str | None = Field(None, description="whom tokens have to be for (`aud`); needed for tokens")
+    jwt_issuer: str | None = Field(None, description="whom tokens have to be from (`iss`), if it matters")
+    jwt_scope_claim: str = Field("scope", description="where the scopes of a token are, in words or as a list")
     tls_elsewhere: bool = Field(
         False, description="something in front ends TLS: API keys may reach an address other than loopback in the clear"
     )
@@ -274,6 +281,9 @@ class ApiSettings(BaseSettings):
     concurrency: int = Field(64, ge=1, description="requests worked on at a time")
     queue: int = Field(256, ge=0, description="requests waiting for their turn; more are answered 503 at once")
     deadline_ms: int = Field(2_000, ge=1, description="a request not answered by then is answered 503 or 504")
+    idle_s: float = Field(
+        30.0, gt=0, description="a connection without a request, or with one whose headers do not end, is closed then"
+    )
     max_body_bytes: int = Field(8_388_608, ge=1_024, description="larger request bodies are refused")
 
 

@@ -58,6 +58,10 @@ class Admission:
             self.waiting -= 1
 
 
+_TIDY_AT = 10_000
+"""So many buckets are kept before any are let go."""
+
+
 @dataclass(slots=True)
 class _Bucket:
     tokens: float
@@ -66,6 +70,8 @@ class _Bucket:
 
 class Buckets:
     """A token bucket for each key (Turner, "New directions in communications", IEEE Communications 1986).
+
+    Buckets that are full again are let go, so that names that come once do not add up.
 
     Args:
         rate: tokens a second.
@@ -76,9 +82,12 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._buckets: dict[str, _Bucket] = {}
+        self._tidy_at = _TIDY_AT
 
     def take(self, key: str, now: float) -> float:
         """Take a token at `now` (monotonic seconds): 0 where there was one, else the seconds until there is."""
+        if key not in self._buckets and len(self._buckets) >= self._tidy_at:
+            self._tidy(now)
         bucket = self._buckets.setdefault(key, _Bucket(self._burst, now))
         bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.filled) * self._rate)
         bucket.filled = now
@@ -86,3 +95,13 @@ class Buckets:
             bucket.tokens -= 1
             return 0.0
         return (1 - bucket.tokens) / self._rate
+
+    def __len__(self) -> int:
+        """How many buckets are kept."""
+        return len(self._buckets)
+
+    def _tidy(self, now: float) -> None:
+        self._buckets = {
+            key: one for key, one in self._buckets.items() if one.tokens + (now - one.filled) * self._rate < self._burst
+        }
+        self._tidy_at = max(_TIDY_AT, 2 * len(self._buckets))

@@ -9,28 +9,20 @@ argon2) would protect, and a slow one would let anybody who sends keys burn the 
 import hmac
 import re
 import secrets
-import stat
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-import structlog
-
 from streams.errors import ConfigError
+from streams.web.reloading import Reloaded
 
 PREFIX = "upwell_"
 """Every key starts with it, so that scanners for leaked secrets know one when they see it."""
 
-RELOAD_S = 2.0
-"""A change of the file is noticed within so many seconds."""
-
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,40}")
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
-
-_log = structlog.get_logger(__name__)
 
 
 class Scope(StrEnum):
@@ -44,7 +36,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept. `digest` is the SHA-256 of the key itself."""
+    """A key as it is kept: who holds it, and what for. `digest` is the SHA-256 of the key itself; a token has none."""
 
     name: str
     scopes: frozenset[Scope]
@@ -90,7 +82,7 @@ def parse(text: str) -> list[Key]:
 
 
 class Keyring:
-    """The keys of a file, which is read again when it changes: a key is added or taken back without a restart.
+    """The keys of a file, which is read again when it changes.
 
     Args:
         path: of the file.
@@ -100,46 +92,19 @@ class Keyring:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._looked = time.monotonic()
-        self._stamp, self._keys = self._read()
+        self._keys = Reloaded(path, _some, "UPWELL_API_KEYS_FILE")
 
     def find(self, given: str) -> Key | None:
         """The key, None for one that is not known. How long it takes tells nothing of the keys."""
-        self._look_again()
         digest, found = sha256(given.encode("utf-8", "surrogatepass")).digest(), None
-        for key in self._keys:
+        for key in self._keys.now:
             if hmac.compare_digest(key.digest, digest):
                 found = key
         return found
 
-    def _look_again(self) -> None:
-        now = time.monotonic()
-        if now - self._looked < RELOAD_S:
-            return
-        self._looked = now
-        try:
-            if self._stamped() != self._stamp:
-                self._stamp, self._keys = self._read()
-                _log.info("API keys read again", keys=len(self._keys))
-        except (ConfigError, OSError) as error:
-            # Half-written or gone: whoever had a key keeps it until the file is sound again.
-            _log.error("the API keys file is not sound; the keys of before hold", because=type(error).__name__)
 
-    def _stamped(self) -> tuple[int, int, int]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
-    def _read(self) -> tuple[tuple[int, int, int], list[Key]]:
-        try:
-            stamp = self._stamped()
-            if self._path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise ConfigError(
-                    f"others may write {self._path}, and so give themselves a key: chmod go-w {self._path}"
-                )
-            keys = parse(self._path.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"UPWELL_API_KEYS_FILE cannot be read ({type(error).__name__})") from None
-        if not keys:
-            raise ConfigError("UPWELL_API_KEYS_FILE holds no key: add the line that `upwell keys new` prints")
-        return stamp, keys
+def _some(text: str) -> list[Key]:
+    keys = parse(text)
+    if not keys:
+        raise ConfigError("UPWELL_API_KEYS_FILE holds no key: add the line that `upwell keys new` prints")
+    return keys

@@ -43,7 +43,11 @@ def document() -> Json:
         "components": {
             "schemas": schemas,
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "an API key (`upwell keys new`)"}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "an API key (`upwell keys new`) or a JSON Web Token",
+                }
             },
         },
     }

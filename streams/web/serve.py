@@ -10,7 +10,6 @@ It is in no consumer group and owns nothing: start as many as are wanted, wherev
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
 import ssl
@@ -43,10 +42,10 @@ from streams.web.application import Front
 from streams.web.endpoints import Service
 from streams.web.gate import Gate
 from streams.web.gather import Gatherer
-from streams.web.keys import Keyring
 from streams.web.live import Live
 from streams.web.metrics import HttpMetrics
 from streams.web.probes import registry_of
+from streams.web.securing import Secured, secured
 from streams.web.watch import Watch
 
 SAVE_S = 300.0
@@ -95,7 +94,7 @@ async def run(
 
 async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Callable[[str], None]) -> None:
     settings, contract = told.settings, topics(told.settings.shop, told.settings.partitions)
-    keyring, tls = secured(told.api)
+    guarded = secured(told.api)
     await require_topics(told.bootstrap, told.kafka, contract)
     async with contextlib.AsyncExitStack() as stack:
         state = await _State.opened(told, contract, stack)
@@ -110,14 +109,14 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         service = Service(serving, recommending, search, searching, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
         live = Live(contract, state.replica, watch.look, limits_of(settings))
-        front = front_of(told.api, keyring, live)
+        front = front_of(told.api, guarded, live)
         tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [searching.run()] if searching else []
         tasks += [search.follow()] if search else []
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(task) for task in tasks]
             try:
-                async with _listening(application.build(service, front), told.api, tls) as url:
+                async with _listening(application.build(service, front), told.api, guarded.tls) as url:
                     _log.info("listening; reading the topics", url=url)
                     await state.load()
                     background += [
@@ -178,37 +177,14 @@ class _State:
         ]
 
 
-def secured(api: ApiSettings) -> tuple[Keyring | None, ssl.SSLContext | None]:
-    """Keys and TLS, as far as there are any.
-
-    Raises:
-        ConfigError: they cannot be used, or the address asks for more of them.
-    """
-    keyring = Keyring(api.keys_file) if api.keys_file else None
-    tls = _tls(api)
-    if not _is_loopback(api.host):
-        if keyring is None:
-            raise ConfigError(
-                f"{api.host} can be reached from elsewhere, and without API keys anybody could read and erase "
-                "everything: make keys (`upwell keys new`) and name their file with UPWELL_API_KEYS_FILE, "
-                "or stay on 127.0.0.1"
-            )
-        if tls is None and not api.tls_elsewhere:
-            raise ConfigError(
-                f"API keys would travel to {api.host} in the clear: set UPWELL_API_CERTFILE and UPWELL_API_KEYFILE, "
-                "or UPWELL_API_TLS_ELSEWHERE=true where a proxy in front ends TLS"
-            )
-    return keyring, tls
-
-
-def front_of(api: ApiSettings, keyring: Keyring | None, live: Live) -> Front:
+def front_of(api: ApiSettings, guarded: Secured, live: Live) -> Front:
     """What stands before the endpoints; not ready yet."""
     health = Health(starting="reading the topics")
     registry = registry_of(health)
     admission = Admission(api.concurrency, api.queue, api.deadline_ms / 1000)
     metrics = HttpMetrics(registry)
     metrics.waiting.set_function(lambda: admission.waiting)
-    gate = Gate(keyring, Buckets(api.rate, api.burst))
+    gate = Gate(guarded.keyring, guarded.tokens, Buckets(api.rate, api.burst))
     return Front(gate, admission, health, registry, metrics, live, api.max_body_bytes)
 
 
@@ -233,6 +209,9 @@ async def _listening(app: web.Application, api: ApiSettings, tls: ssl.SSLContext
         access_log=None,
         logger=quiet,
         max_line_size=LINE_BYTES,
+        # Counts from the connection to the end of the first request's headers, and then between requests: whoever
+        # sends them drop by drop holds no connection for longer.
+        keepalive_timeout=api.idle_s,
         shutdown_timeout=api.deadline_ms / 1000 + 1,
     )
     await runner.setup()
@@ -249,26 +228,3 @@ async def _listening(app: web.Application, api: ApiSettings, tls: ssl.SSLContext
         yield f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-def _tls(api: ApiSettings) -> ssl.SSLContext | None:
-    if api.certfile is None and api.keyfile is None:
-        return None
-    if api.certfile is None or api.keyfile is None:
-        raise ConfigError("UPWELL_API_CERTFILE and UPWELL_API_KEYFILE belong together: set both")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(api.certfile, api.keyfile, lambda: "")
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(
-            f"UPWELL_API_CERTFILE and UPWELL_API_KEYFILE cannot be used ({error.strerror or type(error).__name__})"
-        ) from None
-    return context
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

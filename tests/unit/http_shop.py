@@ -22,7 +22,9 @@ from streams.web.endpoints import Service
 from streams.web.gather import Gatherer
 from streams.web.keys import Keyring
 from streams.web.live import Live, RoleState
+from streams.web.securing import Secured
 from streams.web.serve import LINE_BYTES, front_of
+from streams.web.tokens import Tokens
 from tests.unit.records import LIMITS, event, item
 from tests.unit.shop import TOPICS, Shop
 
@@ -106,10 +108,12 @@ class HttpShop:
         return await self.serving.recommend(questions)
 
     @asynccontextmanager
-    async def client(self, keyring: Keyring | None = None, *, search: bool = True, **api: Any) -> AsyncIterator[Client]:
+    async def client(
+        self, keyring: Keyring | None = None, tokens: Tokens | None = None, *, search: bool = True, **api: Any
+    ) -> AsyncIterator[Client]:
         """A client of the service, which is ready. `api` are settings."""
         self.live = Live(TOPICS, self.shop.replica, looked, self.limits)
-        front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), keyring, self.live)
+        front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), Secured(keyring, tokens), self.live)
         front.health.starting = None
         searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None

@@ -10,11 +10,13 @@ from click.testing import CliRunner
 from streams import cli
 from streams.errors import ConfigError
 from streams.settings import ApiSettings
-from streams.web import keys, page
+from streams.web import keys, page, reloading
 from streams.web.keys import Keyring, Scope, new, parse
 from streams.web.routes import ROUTES
-from streams.web.serve import secured
+from streams.web.securing import Secured, secured
+from streams.web.tokens import Tokens
 from tests.unit.http_shop import HttpShop
+from tests.unit.issuer import WANTED, Issuer
 
 GUARDED = [(route.method, route.path, route.scope) for route in ROUTES] + [("GET", "/metrics", Scope.METRICS)]
 GUARDED.append(("GET", "/v1/stream", Scope.ADMIN))
@@ -39,15 +41,38 @@ class Keys:
         return {"Authorization": f"Bearer {self.of[scope]}"}
 
 
+class Signed:
+    """A token for each scope, and the file of the key that they are checked with."""
+
+    def __init__(self, path: Path) -> None:
+        issuer = Issuer()
+        path.write_text(issuer.jwks())
+        self.tokens = Tokens(path, WANTED)
+        self.of = {scope: issuer.token(scope=scope.value) for scope in Scope}
+
+    def header(self, scope: Scope) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.of[scope]}"}
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Keys:
     return Keys(tmp_path / "keys.txt")
 
 
+@pytest.fixture
+def signed(tmp_path: Path) -> Signed:
+    return Signed(tmp_path / "jwks.json")
+
+
+@pytest.mark.parametrize("kind", ["key", "token"])
 @pytest.mark.parametrize(("method", "path", "scope"), GUARDED)
-async def test_each_address_wants_its_scope(shop: HttpShop, made: Keys, method: str, path: str, scope: Scope) -> None:
+async def test_each_address_wants_its_scope(
+    shop: HttpShop, made: Keys, signed: Signed, method: str, path: str, scope: Scope, kind: str
+) -> None:
     address = path.replace("{id}", "milk")
-    async with shop.client(Keyring(made.path)) as http:
+    holder: Keys | Signed = made if kind == "key" else signed
+    wrong = "upwell_wrong" if kind == "key" else f"{signed.of[scope][:-4]}AAAA"
+    async with shop.client(Keyring(made.path), signed.tokens) as http:
 
         async def status(headers: dict[str, str]) -> int:
             async with http.request(method, address, headers=headers) as response:
@@ -56,12 +81,20 @@ async def test_each_address_wants_its_scope(shop: HttpShop, made: Keys, method: 
                 return response.status
 
         assert await status({}) == 401
-        assert await status({"Authorization": "Bearer upwell_wrong"}) == 401
+        assert await status({"Authorization": f"Bearer {wrong}"}) == 401
         assert await status({"Authorization": "Bearer "}) == 401
-        assert await status({"Authorization": f"Basic {made.of[scope]}"}) == 401
-        assert {await status(made.header(other)) for other in set(Scope) - {scope}} == {403}
+        assert await status({"Authorization": f"Basic {holder.of[scope]}"}) == 401
+        assert {await status(holder.header(other)) for other in set(Scope) - {scope}} == {403}
         assert shop.log.written == []
-        assert await status(made.header(scope)) not in (401, 403, 500)
+        assert await status(holder.header(scope)) not in (401, 403, 500)
+
+
+async def test_a_kind_that_is_not_set_up_is_not_taken(shop: HttpShop, made: Keys, signed: Signed) -> None:
+    for taken, keyring, tokens in ((made, Keyring(made.path), None), (signed, None, signed.tokens)):
+        async with shop.client(keyring, tokens) as http:
+            for holder in (made, signed):
+                async with http.get("/v1/trending", headers=holder.header(Scope.QUERY)) as response:
+                    assert response.status == (200 if holder is taken else 401)
 
 
 async def test_every_address_is_in_the_table(shop: HttpShop) -> None:
@@ -135,7 +168,7 @@ def test_a_file_without_keys_is_refused(tmp_path: Path, text: str | None) -> Non
 
 @pytest.fixture
 def looking_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "RELOAD_S", 0.0)
+    monkeypatch.setattr(reloading, "RELOAD_S", 0.0)
 
 
 @pytest.mark.usefixtures("looking_always")
@@ -188,15 +221,15 @@ def test_beyond_loopback_keys_and_tls_are_wanted(made: Keys, certificate: tuple[
         secured(ApiSettings(host=host))
     with pytest.raises(ConfigError, match="in the clear"):
         secured(ApiSettings(host=host, keys_file=made.path))
-    assert secured(ApiSettings(host=host, keys_file=made.path, tls_elsewhere=True))[1] is None
+    assert secured(ApiSettings(host=host, keys_file=made.path, tls_elsewhere=True)).tls is None
     tls = {"certfile": certificate[0], "keyfile": certificate[1]}
-    context = secured(ApiSettings(host=host, keys_file=made.path, **tls))[1]
+    context = secured(ApiSettings(host=host, keys_file=made.path, **tls)).tls
     assert isinstance(context, ssl.SSLContext)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_on_loopback_nothing_is_wanted(host: str) -> None:
-    assert secured(ApiSettings(host=host)) == (None, None)
+    assert secured(ApiSettings(host=host)) == Secured()
 
 
 def test_a_certificate_needs_its_key(certificate: tuple[Path, Path], tmp_path: Path) -> None:
