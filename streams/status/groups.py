@@ -1,7 +1,7 @@
 """Consumer groups: who is in them, and how far behind they are."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,7 +18,7 @@ _NOTHING = "Dead"
 """What Kafka calls a group that it does not know."""
 
 
-async def names(client: AIOKafkaAdminClient, prefix: str, expected: Mapping[str, str]) -> dict[str, str]:
+async def names(client: AIOKafkaAdminClient, prefix: str, expected: Iterable[str]) -> dict[str, str]:
     """Groups by role: those expected, and what else has a name with this prefix (a model that is being swapped in)."""
     try:
         listed = [name for name, _ in await client.list_consumer_groups()]
@@ -29,7 +29,7 @@ async def names(client: AIOKafkaAdminClient, prefix: str, expected: Mapping[str,
 
 
 async def group(
-    client: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, name: str, role: str, source: str | None, spans: Spans
+    client: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, name: str, role: str, sources: Sequence[str], spans: Spans
 ) -> Group:
     """One group.
 
@@ -38,23 +38,21 @@ async def group(
         consumer: connected, without a group; it is assigned anew.
         name: of the group.
         role: what it does.
-        source: the topic it reads, where that is known; else the one it committed most partitions of.
+        sources: the topics that such a role reads; those it has committed offsets of are added.
         spans: what the topics of the shop hold now.
     """
     state, members = await _members(client, name)
     offsets = await patiently(partial(client.list_consumer_group_offsets, name))
     committed = {place: at.offset for place, at in offsets.items() if at.offset >= 0}
-    if source is None and committed:
-        topics = [place.topic for place in committed]
-        source = max(sorted(set(topics)), key=topics.count)
-    own = {place: span for place, span in spans.items() if place.topic == source}
+    read = list(dict.fromkeys([*sources, *sorted({place.topic for place in committed})]))
+    own = {place: span for place, span in spans.items() if place.topic in read}
     lags = await _lags(consumer, own, committed)
     return Group(
         role,
         name,
         "Empty" if state == _NOTHING else state,
-        source,
-        [Member(client, host, sorted(parts.get(source or "", ()))) for client, host, parts in members],
+        read,
+        [Member(client, host, sorted(parts.get(read[0], ())) if read else []) for client, host, parts in members],
         lags,
     )
 
@@ -82,6 +80,7 @@ async def _lags(consumer: AIOKafkaConsumer, spans: Spans, committed: Mapping[Top
     read = await follow.last(consumer, {place: Span(span.begin, at[place]) for place, span in spans.items()})
     return [
         Lag(
+            topic=place.topic,
             partition=place.partition,
             committed=committed.get(place),
             end=span.end,

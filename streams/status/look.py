@@ -85,13 +85,20 @@ class Look:
     async def _names(self) -> dict[str, str]:
         return await names(self._client, f"{self._settings.shop}.upwell.", self._sources())
 
-    def _sources(self) -> dict[str, str]:
+    def _sources(self) -> dict[str, list[str]]:
         """What each role reads."""
         topics = self._contract
-        return {"encoder": topics.catalogue.name, "profiles": topics.events.name, "neighbours": topics.pairs.name}
+        return {
+            "encoder": [topics.catalogue.name],
+            "profiles": [topics.events.name, topics.merges.name],
+            "neighbours": [topics.pairs.name],
+            "answers": [topics.questions.name],
+        }
 
     async def _group(self, role: str, name: str, spans: Spans) -> Group:
-        return await group(self._client, self._reader, name, role, self._sources().get(role.partition("-")[0]), spans)
+        return await group(
+            self._client, self._reader, name, role, self._sources().get(role.partition("-")[0], ()), spans
+        )
 
     async def _topics(self, there: dict[str, int], spans: Spans) -> list[TopicSize]:
         told = await sizes(self._client, list(there.items()))

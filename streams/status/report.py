@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A worker in a consumer group, and the partitions of the group's source that it has."""
+    """A worker in a consumer group, and the partitions of the group's first source that it has."""
 
     client: str
     host: str
@@ -14,9 +14,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far a group is behind on one partition of its source.
+    """How far a group is behind on one partition of what it reads.
 
     Attributes:
+        topic: that it reads.
         partition: its number.
         committed: the next offset to read; None where the group never committed one.
         end: the offset that the next record will have.
@@ -25,6 +26,7 @@ class Lag:
         watermark: timestamp of the last record that was read; None for none.
     """
 
+    topic: str
     partition: int
     committed: int | None
     end: int
@@ -35,12 +37,12 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group of the shop: one role. `source` is the topic it reads, None where nobody knows."""
+    """A consumer group of the shop: one role. `sources` are the topics it reads, the one it is named after first."""
 
     role: str
     name: str
     state: str
-    source: str | None
+    sources: list[str]
     members: list[Member]
     lags: list[Lag]
 

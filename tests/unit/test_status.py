@@ -18,18 +18,18 @@ PROFILES = Group(
     role="profiles",
     name="shop.upwell.profiles",
     state="Stable",
-    source="shop.events.v1",
+    sources=["shop.events.v1", "shop.merges.v1"],
     members=[Member("faust", "/10.0.0.2", [0, 1]), Member("faust", "/10.0.0.3", [])],
     lags=[
-        Lag(partition=0, committed=10, end=17, records=7, seconds=3.25, watermark=NOW - 5_000),
-        Lag(partition=1, committed=None, end=2, records=2, seconds=12.5, watermark=None),
+        Lag(topic="shop.events.v1", partition=0, committed=10, end=17, records=7, seconds=3.25, watermark=NOW - 5_000),
+        Lag(topic="shop.events.v1", partition=1, committed=None, end=2, records=2, seconds=12.5, watermark=None),
     ],
 )
 STATUS = Status(
     shop="shop",
     bootstrap="kafka:9092",
     time=NOW,
-    groups=[PROFILES, Group("encoder", "shop.upwell.encoder", "Empty", "shop.catalogue.v1", [], [])],
+    groups=[PROFILES, Group("encoder", "shop.upwell.encoder", "Empty", ["shop.catalogue.v1"], [], [])],
     topics=[TopicSize("shop.events.v1", True, 2, 19, 2_500_000), TopicSize("shop.dlq.v1", False, 0, 0, None)],
     newest=NOW - 1_500,
     refused={"invalid": 1_200},
