@@ -132,6 +132,8 @@ def _check(policy: Policy, source: str) -> None:
     for name in ("diversity", "exploration"):
         if not 0.0 <= (share := getattr(policy, name)) <= 1.0:
             raise ConfigError(f"{source}: `{name}` is {share}, wanted 0 to 1")
+    if not 0.0 < policy.fatigue <= 1.0:
+        raise ConfigError(f"{source}: `fatigue` is {policy.fatigue}, wanted more than 0, at most 1")
     _check_weights(policy.channel_weights, source)
 
 

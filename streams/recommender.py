@@ -105,7 +105,7 @@ async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
 
 async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Draft], Lookup]:
     """Drafts of a few shoppers, and the vectors of what they had to do with."""
-    wanted = [profile.interests(shopper.profile, shopper.now) for shopper in shoppers]
+    wanted = [profile.interests(shopper.profile, shopper.now, replica.half_lives) for shopper in shoppers]
     tastes = await _lookup(
         replica,
         chain(
@@ -156,8 +156,10 @@ def _asked(policy: Policy) -> int:
 
 def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> Draft:
     refused = profile.rejected(shopper.profile) | profile.in_cart(shopper.profile) | policy.excluded
-    bought = shopper.profile.habits
-    eligible = Eligibility(policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now)
+    bought = profile.owned(shopper.profile)
+    eligible = Eligibility(
+        policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now, policy.fatigue, replica.half_lives
+    )
 
     def open_to(items: Iterable[str], *, known: bool) -> Iterator[str]:
         good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
@@ -238,7 +240,7 @@ def _slate(shopper: Shopper, draft: Draft, vectors: Vectors, tastes: Lookup, rep
     picked = [draft.shortlist[place] for place in chosen]
     chance = _explored(shopper, draft, picked, replica, policy)
     had = [interaction.item for interaction in recent]
-    near = explain.pull(vectors[chosen], tastes(had), recent)
+    near = explain.pull(vectors[chosen], tastes(had), recent, replica.half_lives.intent)
     beside = replica.neighbourhood.pull([candidate.item for candidate in picked], had, shopper.now)
     items = []
     for rank, (candidate, *row) in enumerate(zip(picked, near, beside, strict=True), start=1):

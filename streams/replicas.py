@@ -22,6 +22,7 @@ from streams.core import coldstart, decay, exploration
 from streams.core.answers.lexicon import Lexicon
 from streams.core.categories import Categories
 from streams.core.neighbourhood import Neighbourhood
+from streams.core.halflives import HalfLives
 from streams.core.profile import Profile
 from streams.core.trending import HALF_LIFE_MS, Board
 from streams.edge import Limits, accept_item
@@ -135,6 +136,11 @@ class Replica:
     def shelf(self) -> Shelf:
         """The vectors that answer."""
         return self._pinned or self.shelves.serving
+    @property
+    def half_lives(self) -> HalfLives:
+        """How fast what shoppers did fades."""
+        return self._limits.half_lives
+
 
     @property
     def model(self) -> str:

@@ -1,4 +1,4 @@
-"""Rules on the items that one shopper may be shown: what they leave, and what they prefer."""
+"""Rules on the items that one shopper may be shown: what they leave, what they prefer, and what was shown too often."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 
 from streams.core import profile as profiles
 from streams.core.events import EventType
+from streams.core.halflives import HALF_LIVES, HalfLives
 from streams.core.profile import Profile
 from streams.core.rules import Rule
 from streams.core.rules.syntax import Boost, Deed, Exclude, Include, Value
@@ -93,18 +94,30 @@ class Eligibility:
         facts: of an item of the catalogue, by its id.
         profile: the shopper's.
         now: event time, Unix milliseconds.
+        fatigue: what every impression that led to nothing leaves of an item's score, more than 0, at most 1.
+        half_lives: of impressions.
     """
 
-    def __init__(self, rules: Sequence[Rule], facts: Callable[[str], Described], profile: Profile, now: int) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        facts: Callable[[str], Described],
+        profile: Profile,
+        now: int,
+        fatigue: float = 1.0,
+        half_lives: HalfLives = HALF_LIVES,
+    ) -> None:
         self._dropping = tuple(rule for rule in rules if isinstance(rule, (Exclude, Include)))
         self._boosts = tuple(rule for rule in rules if isinstance(rule, Boost))
         self._facts = facts
         self._since = deeds(profile, now) if rules else {}
+        self._fatigue = fatigue
+        self._unanswered = profiles.unanswered(profile, now, half_lives) if fatigue < 1.0 and profile.shown else {}
 
     @property
     def boosts(self) -> bool:
-        """Whether any rule prefers some items."""
-        return bool(self._boosts)
+        """Whether any rule prefers some items, or some were shown and not taken up."""
+        return bool(self._boosts or self._unanswered)
 
     def kept(self, items: Iterable[str]) -> Iterator[str]:
         """Those of the catalogue's items that no rule drops, in their order; judged as they are asked for."""
@@ -123,7 +136,10 @@ class Eligibility:
 
     def factors(self, items: Sequence[str]) -> Floats:
         """What scores are multiplied by: float64 (len(items),), > 0."""
-        return judge(self._boosts, self._shelf(items)).factors
+        factors = judge(self._boosts, self._shelf(items)).factors if self._boosts else np.ones(len(items))
+        if self._unanswered:
+            factors = factors * self._fatigue ** np.array([self._unanswered.get(item, 0.0) for item in items])
+        return factors
 
     def _shelf(self, items: Sequence[str]) -> Shelf:
         return Shelf(items, [self._facts(item) for item in items], self._since)

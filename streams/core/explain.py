@@ -40,7 +40,10 @@ class Cause(NamedTuple):
 
 
 def pull(
-    vectors: npt.NDArray[np.float32], recent_vectors: npt.NDArray[np.float32], recent: Sequence[Interaction]
+    vectors: npt.NDArray[np.float32],
+    recent_vectors: npt.NDArray[np.float32],
+    recent: Sequence[Interaction],
+    half_life: float = INTENT_HALF_LIFE,
 ) -> npt.NDArray[np.float32]:
     """How strongly each recent interaction pulls towards each item: cosine · weight · age, as intent weighs them.
 
@@ -48,12 +51,13 @@ def pull(
         vectors: float32 (n, dim), unit rows, of the items to explain.
         recent_vectors: float32 (m, dim), of the interactions' items.
         recent: (m,) interactions of positive weight, newest last.
+        half_life: of intent, in newer interactions.
 
     Returns:
         float32 (n, m).
     """
     ages = np.arange(len(recent) - 1, -1, -1)
-    weights = np.array([interaction.weight for interaction in recent]) * 0.5 ** (ages / INTENT_HALF_LIFE)
+    weights = np.array([interaction.weight for interaction in recent]) * 0.5 ** (ages / half_life)
     return (vectors @ recent_vectors.T * weights).astype(np.float32)
 
 

@@ -34,6 +34,7 @@ class Policy:
         max_per_category: at most so many items of one (finest) category; None for no cap.
         excluded: items never recommended.
         exploration: share of the recommendations whose last place goes to an item that is hardly known yet.
+        fatigue: what every impression that led to nothing leaves of an item's score, more than 0; 1: all of it.
         rules: what is left out, preferred or capped, in their order.
     """
 
@@ -54,6 +55,7 @@ class Policy:
     max_per_category: int | None = None
     excluded: frozenset[str] = frozenset()
     exploration: float = 0.05
+    fatigue: float = 0.9
     rules: tuple[Rule, ...] = ()
 
     @property

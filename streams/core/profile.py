@@ -23,7 +23,7 @@ others are only asked for when a profile is read.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
@@ -223,6 +223,16 @@ def purchases(profile: Profile, now: int) -> dict[str, float]:
         elif word.returns < habit.purchases:
             left[item] = count * (habit.purchases - word.returns) / habit.purchases
     return left
+
+
+def owned(profile: Profile) -> Set[str]:
+    """What the shopper has bought and not sent back, as far as it is remembered."""
+    back = {
+        item
+        for item, word in profile.against.items()
+        if item in profile.habits and word.returns >= profile.habits[item].purchases
+    }
+    return profile.habits.keys() - back if back else profile.habits.keys()
 
 
 def long_term(profile: Profile, now: int) -> dict[str, float]:

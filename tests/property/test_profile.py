@@ -107,6 +107,7 @@ def test_what_counts_against_an_item_is_what_the_oracle_says(log: list[Arrival],
         if returns.get(item, 0) < len(times)
     }
     assert profiles.purchases(profile, now) == pytest.approx(kept)
+    assert profiles.owned(profile) == kept.keys()
 
 
 @given(
