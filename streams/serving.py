@@ -6,6 +6,7 @@ Any process that has both answers for any shopper, with the recommender and the 
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -28,6 +29,9 @@ from streams.topics import Topics
 
 FOLLOW_S = 1.0
 """How often it is looked whether another model is to be loaded."""
+
+RETRY_S = 60.0
+"""A model that could not be loaded is tried again after so many seconds."""
 
 OVERSAMPLE = 3
 """So many times what is wanted is asked of the index, for what cannot be bought falls out."""
@@ -207,7 +211,8 @@ class TextSearch:
         self._load = load
         self._replica = replica
         self._encoders: dict[str, EncodesItems] = {}
-        self._without: dict[str, str] = {}
+        self._without: dict[str, tuple[str, float]] = {}
+        """Models that could not be had: why, and when that was (monotonic seconds)."""
         self._loading = asyncio.Lock()
 
     async def begin(self) -> None:
@@ -223,11 +228,12 @@ class TextSearch:
             NoEncoderError: it cannot be had here.
         """
         async with self._loading:
-            if model not in self._encoders and model not in self._without:
+            if model not in self._encoders:
+                why, tried = self._without.get(model, ("", -RETRY_S))
+                if time.monotonic() - tried < RETRY_S:
+                    raise NoEncoderError(why)
                 await self._get(model)
-        if model in self._without:
-            raise NoEncoderError(self._without[model])
-        return self._encoders[model]
+            return self._encoders[model]
 
     async def vectors(self, phrases: Sequence[Phrase]) -> list[Vectors]:
         """float32 (dim,), of unit length, of each text by its model.
@@ -248,7 +254,7 @@ class TextSearch:
         while True:
             await asyncio.sleep(FOLLOW_S)
             due = {served.id for served in self._planned()}
-            for model in due - self._encoders.keys() - self._without.keys():
+            for model in due - self._encoders.keys():
                 with contextlib.suppress(NoEncoderError):
                     await self.encoder(model)
             for model in self._encoders.keys() - due - {self._replica.model} if due else ():
@@ -262,13 +268,15 @@ class TextSearch:
         name = next((served.model for served in self._planned() if served.id == model), None)
         try:
             encoder = await asyncio.to_thread(self._load, name)
+            why = f"this server has {encoder.id}: set UPWELL_MODEL"
         except (EncoderError, UpwellError) as error:
-            self._without[model] = f"the items were encoded by {model}, which cannot be loaded here: {error}"
-            return
-        if encoder.id == model:
-            self._encoders[model] = encoder
-        else:
-            self._without[model] = f"the items were encoded by {model}, this server has {encoder.id}: set UPWELL_MODEL"
+            encoder, why = None, f"which cannot be loaded here: {error}"
+        if encoder is None or encoder.id != model:
+            why = f"the items were encoded by {model}, {why}"
+            self._without[model] = why, time.monotonic()
+            raise NoEncoderError(why)
+        self._without.pop(model, None)
+        self._encoders[model] = encoder
 
 
 def _with_context(profile: Profile, items: Sequence[str]) -> Profile:

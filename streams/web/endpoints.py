@@ -9,6 +9,8 @@ import msgspec
 
 from index.base import Vectors
 from streams import erasure, pseudonyms
+from streams.agents.answers import Asked
+from streams.answering import answer_id
 from streams.core.rules import Rule, RuleError, parse_boost, parse_filter
 from streams.edge import Limits
 from streams.engine.effects import Output
@@ -17,12 +19,14 @@ from streams.erasure import Publishes, Receipt
 from streams.jsonl import Kind as LineKind
 from streams.jsonl import Line, Outgoing, Splitter, parse
 from streams.pseudonyms import UnknownVersionError
+from streams.records import Answer as Reply
 from streams.records import RecommendedItem
 from streams.serving import Answer, Near, NoEncoderError, Phrase, Question, Serving, TextSearch, Wish
 from streams.topics import Topics
 from streams.web.gather import Gatherer
 from streams.web.problems import Kind, Problem, retry_after
 from streams.web.wire import (
+    AnswersAsked,
     Ingested,
     ItemAsked,
     Items,
@@ -47,6 +51,7 @@ class Service:
     recommending: Gatherer[Question, Answer]
     search: TextSearch | None
     searching: Gatherer[Phrase, Vectors] | None
+    answering: Gatherer[Asked, Reply]
     publisher: Publishes
     topics: Topics
     limits: Limits
@@ -100,6 +105,16 @@ async def search(service: Service, asked: SearchAsked) -> Items:
     return _near(service, await service.serving.nearest(vector[None], asked.n, replica))
 
 
+async def answer(service: Service, asked: AnswersAsked) -> Reply:
+    """What the catalogue answers to a question."""
+    if not asked.text.strip():
+        raise Problem(Kind.INVALID, "`text`: it is empty")
+    shopper = None if asked.user is None else _shopper(service, asked.user, "user")
+    given = asked.id or answer_id(asked.text, shopper)
+    now = int(time.time() * 1000)
+    return await service.answering.ask(Asked(given, asked.text, shopper, asked.language, asked.n, now))
+
+
 async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
     """Lines of JSON to their topic: those that workers accept, once all replicas have acknowledged them."""
     topic = service.topics.events if kind is LineKind.EVENTS else service.topics.catalogue
@@ -130,12 +145,12 @@ async def erase(service: Service, asked: UserAsked) -> Receipt:
         ) from None
 
 
-def _shopper(service: Service, given: str) -> str:
-    """The shopper whom an address names, by pseudonym where there are any."""
+def _shopper(service: Service, given: str, field: str = "id") -> str:
+    """The shopper whom a request names, by pseudonym where there are any."""
     try:
         return pseudonyms.of(service.limits.pseudonyms, given)
     except UnknownVersionError as error:
-        raise Problem(Kind.INVALID, f"`id`: {error}") from None
+        raise Problem(Kind.INVALID, f"`{field}`: {error}") from None
 
 
 async def _published(service: Service, records: list[Output]) -> None:

@@ -13,12 +13,14 @@ import msgspec
 
 from streams.erasure import Receipt
 from streams.jsonl import Kind as LineKind
+from streams.records import Answer
 from streams.web import endpoints as does
 from streams.web.endpoints import Service
 from streams.web.keys import Scope
 from streams.web.parsing import JSON
 from streams.web.problems import Kind
 from streams.web.wire import (
+    AnswersAsked,
     Ingested,
     ItemAsked,
     Items,
@@ -85,6 +87,10 @@ ROUTES = (
     Route(
         "POST", "/v1/search", "search", "Items whose meaning is near to a text.",
         Scope.QUERY, does.search, Items, SearchAsked, Body.ONE, problems=(Kind.NO_ENCODER,),
+    ),
+    Route(
+        "POST", "/v1/answers", "answer", "What the catalogue answers to a question in plain words.",
+        Scope.QUERY, does.answer, Answer, AnswersAsked, Body.ONE,
     ),
     Route(
         "POST", "/v1/events", "sendEvents", "Write events, a JSON object a line.",

@@ -22,6 +22,8 @@ from aiohttp import web
 
 from streams import policies
 from streams.admin import require_topics
+from streams.answering import Answerer
+from streams.core.answers.lexicon import Lexicon
 from streams.edge import limits_of
 from streams.engine.publisher import Publisher
 from streams.errors import ConfigError
@@ -47,6 +49,7 @@ from streams.web.metrics import HttpMetrics
 from streams.web.probes import registry_of
 from streams.web.securing import Secured, secured
 from streams.web.watch import Watch
+from streams.wording import Wording
 
 SAVE_S = 300.0
 """How often the index is saved while it changes."""
@@ -95,6 +98,7 @@ async def run(
 async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Callable[[str], None]) -> None:
     settings, contract = told.settings, topics(told.settings.shop, told.settings.partitions)
     guarded = secured(told.api)
+    wording = Wording(settings.answer_templates)
     await require_topics(told.bootstrap, told.kafka, contract)
     async with contextlib.AsyncExitStack() as stack:
         state = await _State.opened(told, contract, stack)
@@ -106,13 +110,15 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         serving = Serving(state.replica, lambda: state.profiles.replica, policies.of(settings), contract)
         recommending = Gatherer(serving.recommend)
         searching = Gatherer(search.vectors) if search else None
-        service = Service(serving, recommending, search, searching, publisher, contract, limits_of(settings))
+        answering = Gatherer(Answerer(serving, search, wording).answer)
+        service = Service(serving, recommending, search, searching, answering, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
         live = Live(contract, state.replica, watch.look, limits_of(settings))
         front = front_of(told.api, guarded, live)
         tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [searching.run()] if searching else []
         tasks += [search.follow()] if search else []
+        tasks += [answering.run()]
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(task) for task in tasks]
             try:
@@ -154,6 +160,7 @@ class _State:
         indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
         keeper = IndexKeeper(home / "index", indexes)
         replica = Replica(contract, keeper.make, limits_of(settings))
+        replica.lexicon = Lexicon()
         replication = Replication(replica, contract, told.bootstrap, told.kafka, wait)
         stack.push_async_callback(replication.stop)
         stack.push_async_callback(keeper.save, replica)

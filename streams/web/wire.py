@@ -62,6 +62,22 @@ class SearchAsked(Asked, frozen=True):
     n: Count = 20
 
 
+class AnswersAsked(Asked, frozen=True):
+    """A question in plain words."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=1024, description="the question, in English or Chinese")]
+    user: Annotated[Id, Meta(description="shopper whose taste counts among items that fit")] | None = None
+    language: (
+        Annotated[
+            str,
+            Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47; otherwise told by the text"),
+        ]
+        | None
+    ) = None
+    n: Annotated[int, Meta(ge=1, le=20, description="items to name at most")] = 3
+    id: Annotated[Id, Meta(description="of the question; otherwise a function of text and user")] | None = None
+
+
 class Recommendations(msgspec.Struct, frozen=True):
     """What to show a shopper now; the items are those that the recommendations topic carries."""
 

@@ -9,6 +9,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from encoders.hashing import HashingEncoder
 from index.base import Vectors
+from streams.answering import Answerer
+from streams.core.answers.lexicon import Lexicon
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.engine.effects import Output
@@ -25,6 +27,7 @@ from streams.web.live import Live, RoleState
 from streams.web.securing import Secured
 from streams.web.serve import LINE_BYTES, front_of
 from streams.web.tokens import Tokens
+from tests.unit.answer_shop import WORDING
 from tests.unit.records import LIMITS, event, item
 from tests.unit.shop import TOPICS, Shop
 
@@ -82,6 +85,7 @@ class HttpShop:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.limits = limits
         self.shop = Shop(limits=limits)
+        self.shop.replica.lexicon = Lexicon()
         names = ("milk", "bread", "butter", "tea", "coffee", "cups", "oat milk", "rye bread", "green tea", "gone")
         self.shop.catalogue(*(
             item(name, offset, category=["food"] if "tea" not in name else ["drinks"], available=name != "gone")
@@ -117,9 +121,10 @@ class HttpShop:
         front.health.starting = None
         searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None
+        answering = Gatherer(Answerer(self.serving, searcher, WORDING).answer)
         recommending = self.company or Gatherer(self.recommend)
-        service = Service(self.serving, recommending, searcher, searching, self.log, TOPICS, self.limits)
-        tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching) if gatherer]
+        service = Service(self.serving, recommending, searcher, searching, answering, self.log, TOPICS, self.limits)
+        tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching, answering) if gatherer]
         try:
             server = TestServer(application.build(service, front))
             await server.start_server(max_line_size=LINE_BYTES)
