@@ -39,17 +39,21 @@ class Ground:
 
     async def group_caught_up(self, role: str, topic: str, partitions: int) -> None:
         """Wait until a group has committed the end of every partition of a topic. Raises EndedError."""
-        sources = [TopicPartition(topic, number) for number in range(partitions)]
         async with self.patience(f"{role} has not caught up"):
-            while True:
-                with contextlib.suppress(KafkaError):
-                    async with self.admin() as admin, self.consumer() as consumer:
-                        ends = await consumer.end_offsets(sources)
-                        committed = await admin.list_consumer_group_offsets(self.group(role))
-                        if all(tp in committed and committed[tp].offset == end for tp, end in ends.items() if end):
-                            return
+            while not await self.group_is_caught_up(role, topic, partitions):
                 self.all_run()
                 await asyncio.sleep(0.2)
+
+    async def group_is_caught_up(self, role: str, topic: str, partitions: int) -> bool:
+        """Whether a group has committed the end of every partition of a topic; no, where the broker does not answer."""
+        sources = [TopicPartition(topic, number) for number in range(partitions)]
+        try:
+            async with self.admin() as admin, self.consumer() as consumer:
+                ends = await consumer.end_offsets(sources)
+                committed = await admin.list_consumer_group_offsets(self.group(role))
+        except KafkaError:
+            return False
+        return all(tp in committed and committed[tp].offset == end for tp, end in ends.items() if end)
 
     async def growth(self, topic: str, partitions: int) -> None:
         """Wait until something comes to a topic. Raises EndedError."""

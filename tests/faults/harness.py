@@ -52,8 +52,19 @@ class Shop(Ground):
         tables = [NewTopic(t.name, PARTITIONS, 1, topic_configs=t.broker_config()) for t in (*self.role.tables,)]
         plain = [NewTopic(self.role.source.name, PARTITIONS, 1), NewTopic(self.out, PARTITIONS, 1)]
         async with self.admin() as admin:
-            await admin.create_topics([*plain, *tables, NewTopic(self.role.dlq.name, 1, 1)])
+            await admin.create_topics([*plain, *tables])
+        await self.create_dead_letters()
         return self
+
+    async def create_dead_letters(self) -> None:
+        """Create the topic of dead letters."""
+        async with self.admin() as admin:
+            await admin.create_topics([NewTopic(self.role.dlq.name, 1, 1)])
+
+    async def delete_dead_letters(self) -> None:
+        """Delete it."""
+        async with self.admin() as admin:
+            await admin.delete_topics([self.role.dlq.name])
 
     def worker(self, name: str, *, static: bool = False) -> Worker:
         """A worker that is not started.
@@ -128,6 +139,10 @@ class Shop(Ground):
     async def caught_up(self) -> None:
         """Wait until the group has committed the end of every source partition."""
         await self.group_caught_up(self.role.name, self.role.source.name, PARTITIONS)
+
+    async def is_caught_up(self) -> bool:
+        """Whether the group has committed the end of every source partition."""
+        return await self.group_is_caught_up(self.role.name, self.role.source.name, PARTITIONS)
 
     async def joined(self, members: int) -> None:
         """Wait until the group has so many members."""

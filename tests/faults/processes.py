@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -119,14 +120,13 @@ class Worker:
         assert process.exitcode == 0, "it did not end"
         self._count("graceful stops")
 
-    async def ready(self) -> bool | None:
-        """What its probe says; None where nobody answers yet."""
-        self._running()
-        try:
-            async with ClientSession() as session, session.get(f"http://{_HOST}:{self._port}/readyz") as answer:
-                return answer.status == 200
-        except ClientConnectionError:
-            return None
+    async def is_ready(self) -> bool:
+        """Whether its probe says so."""
+        return await self._probed() == HTTPStatus.OK
+
+    async def is_troubled(self) -> bool:
+        """Whether its probe says that it is not ready. While nobody answers yet, it is neither."""
+        return await self._probed() == HTTPStatus.SERVICE_UNAVAILABLE
 
     def discard(self) -> None:
         """Leave no process behind, whatever the test did."""
@@ -142,6 +142,14 @@ class Worker:
             rows += store.items()
             store.close()
         return rows
+
+    async def _probed(self) -> int | None:
+        self._running()
+        try:
+            async with ClientSession() as session, session.get(f"http://{_HOST}:{self._port}/readyz") as answer:
+                return answer.status
+        except ClientConnectionError:
+            return None
 
     def _running(self) -> ForkServerProcess:
         assert self._process is not None

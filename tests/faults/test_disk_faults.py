@@ -125,7 +125,7 @@ def full(disk: Path, *, while_it_runs: bool) -> Scenario[Shop]:
         worker.start()
         await shop.produce(2_000, seed=seed)
         await shop.caught_up()
-        await until(lambda: ready(worker))
+        await until(worker.is_ready)
         if not while_it_runs:
             worker.kill()
         ballast = fill(disk)
@@ -133,29 +133,19 @@ def full(disk: Path, *, while_it_runs: bool) -> Scenario[Shop]:
             if not while_it_runs:
                 worker.start()
             async with shop.load(seed):
-                await until(lambda: troubled(worker))
+                await until(worker.is_troubled)
                 await asyncio.sleep(1.0)
-                assert await troubled(worker), "readiness comes and goes on a full disk"
+                assert await worker.is_troubled(), "readiness comes and goes on a full disk"
                 ballast.unlink()
                 await shop.progress()
             await shop.caught_up()
-            await until(lambda: ready(worker))
+            await until(worker.is_ready)
             await worker.stop()
             await shop.assert_exact(worker)
         finally:
             ballast.unlink(missing_ok=True)
 
     return scenario
-
-
-async def ready(worker: Worker) -> bool:
-    """Whether it says that it is ready."""
-    return await worker.ready() is True
-
-
-async def troubled(worker: Worker) -> bool:
-    """Whether it says that it is not ready."""
-    return await worker.ready() is False
 
 
 @pytest.mark.parametrize("while_it_runs", [True, False], ids=["running", "starting"])

@@ -5,9 +5,10 @@ import random
 
 import pytest
 
+from tests.brokers import until
 from tests.faults.counting import POISON, SLOW
 from tests.faults.counting_worker import SESSION_S
-from tests.faults.harness import LONG, Shop, Shops, assert_goes_wrong
+from tests.faults.harness import LONG, InexactError, Shop, Shops, assert_goes_wrong
 from tests.faults.processes import EndedError
 from tests.faults.without import Protection
 
@@ -163,3 +164,32 @@ async def test_poison_without_bisecting(shops: Shops[Shop]) -> None:
 
 async def test_poison_without_a_guarded_handler(shops: Shops[Shop]) -> None:
     await assert_goes_wrong(poisoned, shops, Protection.GUARDED_HANDLER, how=EndedError)
+
+
+async def undeliverable(shop: Shop, seed: int) -> None:
+    """There is no topic of dead letters when records must go to it; later there is."""
+    await shop.delete_dead_letters()
+    worker = shop.worker("a").start()
+    await shop.produce(500, seed=seed, poison=5)
+
+    async def decided() -> bool:
+        return await worker.is_troubled() or await shop.is_caught_up()
+
+    await until(decided, 60)
+    if not await worker.is_troubled():
+        raise InexactError("records that had to go to the dead letters were acknowledged")
+    await shop.create_dead_letters()
+    await shop.caught_up()
+    await until(worker.is_ready)
+    await worker.stop()
+    await shop.assert_exact(worker)
+    letters = await shop.read(shop.role.dlq.name)
+    assert len({(letter.key, dict(letter.headers)["upwell.offset"]) for letter in letters}) == 5
+
+
+async def test_nothing_is_acknowledged_while_nobody_takes_the_dead_letters(shops: Shops[Shop], seed: int) -> None:
+    await undeliverable(await shops(), seed)
+
+
+async def test_undeliverable_without_acknowledgement(shops: Shops[Shop]) -> None:
+    await assert_goes_wrong(undeliverable, shops, Protection.ACKNOWLEDGEMENT)
