@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from streams.core import candidates
+from streams.core import candidates, decay
 from streams.core import profile as profiles
 from streams.core.coldstart import Stage
 from streams.core.events import Interaction
@@ -25,8 +25,8 @@ def stage(profile: Profile, now: int) -> Stage:
 
 
 def as_of(profile: Profile) -> int:
-    """The event time that a profile holds for: that of its newest interaction, 0 without any. Unix milliseconds."""
-    return profile.recent[-1].time if profile.recent else 0
+    """The event time that a profile holds for: that of its newest event in a ring, 0 without any. Unix milliseconds."""
+    return max((ring[-1].time for ring in (profile.recent, profile.shown) if ring), default=0)
 
 
 def in_words(profile: Profile, titles: Titles) -> str:
@@ -40,16 +40,22 @@ def in_words(profile: Profile, titles: Titles) -> str:
             [_interaction(interaction, titles) for interaction in reversed(profile.recent)],
         ),
         *_section("habits, strongest first", [_habit(profile, item, now, titles) for item in _habits(profile, now)]),
+        *_section("was otherwise for, most first", [_weighed(w, i, titles) for i, w in _most(_past(profile, now))]),
         *(
             line
             for interest in profiles.interests(profile, now)
             for line in _section(
                 f"would search for what is like ({interest.name})",
-                [f"{weight:+6.2f}  {_named(item, titles)}" for item, weight in _strongest(interest)],
+                [_weighed(weight, item, titles) for item, weight in _strongest(interest)],
             )
         ),
         *_section("would leave out, turned down", [_named(i, titles) for i in sorted(profiles.rejected(profile))]),
         *_section("would leave out, in the cart", [_named(i, titles) for i in sorted(profiles.in_cart(profile))]),
+        *_section(
+            "was shown and not taken up, most often first",
+            [_weighed(w, i, titles) for i, w in _most(profiles.unanswered(profile, now))],
+        ),
+        *_section("has logged in as", [profile.alias.user] if profile.alias else []),
     ])  # fmt: skip
 
 
@@ -73,9 +79,15 @@ def as_json(profile: Profile, titles: Titles) -> dict[str, Any]:
             ]
             for interest in profiles.interests(profile, now)
         },
+        "past": [{"item": i, "weight": w} | _title(i, titles) for i, w in _most(_past(profile, now))],
         "attributes": {name: known._asdict() for name, known in sorted(profile.attributes.items())},
         "turned_down": sorted(profiles.rejected(profile)),
         "in_cart": sorted(profiles.in_cart(profile)),
+        "unanswered": [
+            {"item": i, "impressions": count} | _title(i, titles)
+            for i, count in _most(profiles.unanswered(profile, now))
+        ],
+        "logged_in_as": profile.alias.user if profile.alias else None,
         "remembered_event_ids": len(profile.seen),
     }
 
@@ -103,6 +115,19 @@ def _habit(profile: Profile, item: str, now: int, titles: Titles) -> str:
     often = "once" if habit.purchases == 1 else f"{habit.purchases} times, first on {moment(habit.first)[:10]}"
     strength = _strength(profile, item, now)
     return f"{_named(item, titles)}  bought {often}, last on {moment(habit.last)[:10]}; counts {strength:.2f} now"
+
+
+def _past(profile: Profile, now: int) -> dict[str, float]:
+    masses = (past.log_mass for past in profile.past.values())
+    return dict(zip(profile.past, decay.values_at(masses, now, profile.habits_ms), strict=True))
+
+
+def _most(weights: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _weighed(weight: float, item: str, titles: Titles) -> str:
+    return f"{weight:+6.2f}  {_named(item, titles)}"
 
 
 def _strongest(interest: Interest) -> list[tuple[str, float]]:

@@ -1,7 +1,9 @@
 """A profile in words and as JSON."""
 
+import pytest
+
 from streams import portrait
-from streams.core.events import WEIGHTS, Arrival, EventType, Interaction, Known
+from streams.core.events import WEIGHTS, Alias, Arrival, EventType, Interaction, Known
 from streams.core.profile import Profile, fold
 
 DAY = 86_400_000
@@ -40,6 +42,8 @@ def test_in_words() -> None:
         "  2023-11-14 22:13:20  purchase    Whole milk (milk)",
         "habits, strongest first:",
         "  Whole milk (milk)  bought 2 times, first on 2023-11-14, last on 2023-11-16; counts 1.93 now",
+        "was otherwise for, most first:",
+        "   +0.60  Cordless drill (drill)",
         "would search for what is like (intent):",
         "   +1.42  Whole milk (milk)",
         "   -0.89  spam",
@@ -80,3 +84,21 @@ def test_as_json_nothing_is_left_out() -> None:
     assert (habit["purchases"], habit["first"], habit["last"]) == (2, T0, T0 + 2 * DAY)
     assert [row["item"] for row in told["interests"]["intent"]] == ["milk", "spam", "drill"]
     assert (told["turned_down"], told["in_cart"], told["remembered_event_ids"]) == (["spam"], ["drill"], 5)
+
+
+def test_what_was_shown_and_who_it_is_are_told() -> None:
+    arrivals = [
+        Arrival(number, f"e{number}", Interaction("milk", EventType.IMPRESSION, 0.0, T0 + number))
+        for number in range(2)
+    ]
+    known = fold(Profile(), [*arrivals, Arrival(2, "e2", None, login=Alias("anna", 3))])
+    assert portrait.in_words(known, TITLES).splitlines() == [
+        "stage: popularity",
+        "was shown and not taken up, most often first:",
+        "   +2.00  Whole milk (milk)",
+        "has logged in as:",
+        "  anna",
+    ]
+    told = portrait.as_json(known, TITLES)
+    assert told["unanswered"] == [{"item": "milk", "impressions": pytest.approx(2.0), "title": "Whole milk"}]
+    assert (told["logged_in_as"], portrait.as_json(SHOPPER, {})["past"][0]["item"]) == ("anna", "drill")
