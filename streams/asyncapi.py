@@ -92,7 +92,8 @@ def document(topics: Topics) -> dict[str, Any]:
 def _channel(role: str, topic: Topic) -> dict[str, Any]:
     config = topic.broker_config()
     settings: dict[str, Any] = {"cleanup.policy": [config["cleanup.policy"]]}
-    settings |= {name: int(config[name]) for name in ("retention.ms", "max.message.bytes") if name in config}
+    numbers = ("retention.ms", "max.message.bytes", "segment.bytes")
+    settings |= {name: int(config[name]) for name in numbers if name in config}
     return {
         "address": topic.name,
         "description": topic.about,

@@ -1,6 +1,6 @@
 """What a replay reads: the recorded topics of a shop, from their beginnings to a chosen place, as units in order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
@@ -46,7 +46,9 @@ class Plan:
         )
 
 
-async def plan(consumer: AIOKafkaConsumer, contract: Topics, start: Place, until: Place, vectors: Topic | None) -> Plan:
+async def plan(
+    consumer: AIOKafkaConsumer, contract: Topics, start: Place, until: Place, made: Sequence[Topic] = ()
+) -> Plan:
     """Look up what there is to read.
 
     Args:
@@ -54,9 +56,9 @@ async def plan(consumer: AIOKafkaConsumer, contract: Topics, start: Place, until
         contract: the topics.
         start: where recommendations begin; nowhere in particular for the beginning.
         until: where the log ends for the replay; nowhere in particular for now.
-        vectors: the topic of embeddings that is read; None where items are encoded.
+        made: topics of what workers made that are read, too, whole.
     """
-    wanted = [contract.events, contract.catalogue, *([] if vectors is None else [vectors])]
+    wanted = [contract.events, contract.catalogue, *made]
     spans: Spans = {}
     for topic in wanted:
         spans |= await follow.whole(consumer, topic.name, topic.partitions)

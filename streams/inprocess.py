@@ -16,6 +16,7 @@ from functools import partial
 
 from index.exact import ExactIndex
 from streams.agents.encoder import EncoderHandler
+from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.core.policy import Policy
@@ -76,6 +77,7 @@ class InProcess:
         limits: what the edge lets through.
         encoder: encodes the catalogue; None where vectors come with a topic of embeddings.
         serving: the model whose vectors come with a topic; None for whichever is on the first of them.
+        teaches: teach the head with the pairs; else it is what the head's topic says.
         role: whose statistics these are.
     """
 
@@ -87,6 +89,8 @@ class InProcess:
         encoder: ItemEncoder | None = None,
         role: str = "replay",
         serving: ServedModel | None = None,
+        *,
+        teaches: bool = False,
     ) -> None:
         self.replica = Replica(contract, _exact, limits)
         if serving is not None:
@@ -104,6 +108,7 @@ class InProcess:
         nothing = Replica(contract, _exact, limits)
         self._silent = self._committer(ProfilesHandler(contract, nothing, policy, limits))
         self._adding = self._committer(NeighboursHandler(contract.pairs))
+        self._teaching = self._committer(HeadHandler(contract.pairs, self.replica)) if teaches else None
         self._encoding = encoder and self._committer(EncoderHandler(encoder, limits))
 
     async def apply(
@@ -147,6 +152,8 @@ class InProcess:
         for (topic, partition), published in read.items():
             if topic == self._contract.pairs.name:
                 await _commit(self._adding, Batch(topic, partition, published))
+                if self._teaching:
+                    await _commit(self._teaching, Batch(topic, partition, published))
             elif topic == self._contract.merges.name:
                 self._moved.append(Batch(topic, partition, published))  # it takes its turn behind the batch at hand
             else:

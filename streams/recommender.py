@@ -144,7 +144,8 @@ async def _nearest(
                 owners.append(owner)
                 queries.append(query)
     if queries:
-        for owner, items in zip(owners, await replica.nearest(np.stack(queries), _asked(policy)), strict=True):
+        steered = replica.steered(np.stack(queries))
+        for owner, items in zip(owners, await replica.nearest(steered, _asked(policy)), strict=True):
             found[owner].append(items)
     return found
 

@@ -16,7 +16,8 @@ Neighbours are so up to rounding and to what the bound of a row cuts off, which 
 False are folded without any.
 
 **Model.** Vectors are those of the model that serves when the replay is made, from the topic that it is on: all of the
-log is replayed with it, whichever model served then.
+log is replayed with it, whichever model served then. So it is with what the head has learnt: its newest weights are
+taken from their topic at their time, and nothing is learnt again.
 
 What a replay cannot know: a compacted topic holds the newest record of a key, so an item that has changed since is not
 there before its last change, and a worker's replica may have been a moment behind what a replay knows.

@@ -4,6 +4,7 @@
     shop.embeddings.v1 ──► index          where it is among the others (of a model on each topic: see `shelves`)
     shop.trending.v1   ──► board          how much is done with it, summed over the event partitions
     shop.neighbours.v1 ──► neighbourhood  what is had together with it
+    shop.head.v1       ──► steered        where shoppers go next, seen from where they look
 
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
@@ -17,16 +18,17 @@ import msgspec
 import numpy as np
 
 from index.base import VectorIndex, Vectors
-from streams import codecs
-from streams.core import coldstart, decay, exploration
+from streams import codecs, headrows
+from streams.core import coldstart, decay, exploration, head
 from streams.core.answers.lexicon import Lexicon
 from streams.core.categories import Categories
-from streams.core.neighbourhood import Neighbourhood
 from streams.core.halflives import HalfLives
+from streams.core.neighbourhood import Neighbourhood
 from streams.core.profile import Profile
 from streams.core.trending import HALF_LIFE_MS, Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
+from streams.headrows import HeadRow
 from streams.records import CatalogueItem, ModelPlan, Scalar
 from streams.shelves import MakeIndex, ReplicaIndex, Shelf, Shelves, by_topic
 from streams.topics import Topics
@@ -106,6 +108,7 @@ class Replica:
         """Popularity within segments of shoppers."""
         self._trending_partitions = topics.trending.partitions
         self.neighbourhood = Neighbourhood()
+        self._heads: dict[int, HeadRow] = {}
         self.as_of: dict[str, int] = {}
         """`topic/partition` → offset of the last record applied."""
         self.lexicon: Lexicon | None = None
@@ -119,6 +122,7 @@ class Replica:
             topics.models.name: self._apply_models,
             topics.trending.name: self._apply_trending,
             topics.neighbours.name: self._apply_neighbours,
+            topics.head.name: self._apply_heads,
         }
 
     async def apply(self, topic: str, partition: int, records: Sequence[Record]) -> None:
@@ -133,14 +137,14 @@ class Replica:
         return view
 
     @property
-    def shelf(self) -> Shelf:
-        """The vectors that answer."""
-        return self._pinned or self.shelves.serving
-    @property
     def half_lives(self) -> HalfLives:
         """How fast what shoppers did fades."""
         return self._limits.half_lives
 
+    @property
+    def shelf(self) -> Shelf:
+        """The vectors that answer."""
+        return self._pinned or self.shelves.serving
 
     @property
     def model(self) -> str:
@@ -190,6 +194,13 @@ class Replica:
         """float32 (len(items), dim), unit rows; zeros for an item without a vector; dim is 0 before the first one."""
         index = self.shelf.index
         return np.zeros((len(items), 0), np.float32) if index is None else await index.vectors(items)
+
+    def steered(self, queries: Vectors) -> Vectors:
+        """Queries turned to where shoppers go next, as far as that was learnt and helps: see `core.head`.
+
+        queries: float32 (n, dim), no row zero. Items, too, are like each other without this.
+        """
+        return head.steered([row.head for row in self._heads.values() if row.model == self.model], queries)
 
     async def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
         """The items nearest to each query, best first. queries: float32 (n, dim), not zero."""
@@ -264,6 +275,13 @@ class Replica:
             if record.key and record.value:
                 mass = codecs.neighbours_mass(record.value)
                 self.neighbourhood.update(record.key.decode(), mass, partial(_partners, record.value))
+
+    async def _apply_heads(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.key == headrows.KEY and record.value:
+                self._heads[record.partition] = headrows.decode(record.value)
+            elif record.key == headrows.KEY:
+                self._heads.pop(record.partition, None)
 
 
 def _partners(row: bytes) -> Mapping[str, float]:

@@ -1,6 +1,6 @@
 """Every topic: name, key, partitions, retention. The only place; AsyncAPI is generated from here.
 
-Five of them are the changelogs of RocksDB tables (`table` is set). They are public, compacted topics rather
+Several of them are the changelogs of RocksDB tables (`table` is set). They are public, compacted topics rather
 than hidden ones: what rebuilds a worker is the same thing a consumer may read.
 """
 
@@ -55,6 +55,7 @@ class Topics:
     pairs: Topic
     merges: Topic
     neighbours: Topic
+    head: Topic
     recommendations: Topic
     questions: Topic
     answers: Topic
@@ -63,8 +64,8 @@ class Topics:
     def __iter__(self) -> Iterator[Topic]:
         return iter((
             self.events, self.catalogue, self.embeddings, self.embeddings_b, self.models, self.profiles,
-            self.trending, self.erasures, self.pairs, self.merges, self.neighbours, self.recommendations,
-            self.questions, self.answers, self.dlq,
+            self.trending, self.erasures, self.pairs, self.merges, self.neighbours, self.head,
+            self.recommendations, self.questions, self.answers, self.dlq,
         ))  # fmt: skip
 
     @property
@@ -190,6 +191,17 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             partitions=partitions,
             compacted=True,
             table="neighbours",
+        ),
+        head=Topic(
+            name=f"{prefix}.head.v1",
+            key="`head`",
+            value="binary: what was learnt of what shoppers do next (streams/headrows.py)",
+            about="How queries are turned to where shoppers go next, learnt by each partition of the pairs.",
+            partitions=partitions,
+            compacted=True,
+            table="head",
+            # One key that is written again and again: in small segments it is compacted before it is long.
+            config=(("segment.bytes", str(16 << 20)),),
         ),
         recommendations=Topic(
             name=f"{prefix}.recommendations.v1",

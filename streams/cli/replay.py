@@ -136,8 +136,8 @@ async def _replay(asked: Asked, shop: Shop) -> None:
     target = _target(shop.topics, asked.to_topic)
     async with shop.reader() as consumer:
         serving = None if asked.encode else await modelplan.serving(shop.bootstrap, shop.kafka, shop.topics)
-        vectors = None if asked.encode else _vectors(shop.topics, serving)
-        plan = await history.plan(consumer, shop.topics, asked.start, asked.until or Place(), vectors)
+        made = [shop.topics.head, *([] if asked.encode else [_vectors(shop.topics, serving)])]
+        plan = await history.plan(consumer, shop.topics, asked.start, asked.until or Place(), made)
         if asked.dry_run:
             _show_plan(asked, plan)
             return

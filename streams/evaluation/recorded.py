@@ -43,7 +43,7 @@ async def read(
         limits: what workers let through.
         names: of the catalogue and the events topic, as the log's records shall carry them.
     """
-    plan = await history.plan(consumer, contract, Place(), until, None)
+    plan = await history.plan(consumer, contract, Place(), until)
     found: list[Outgoing] = []
     events: list[tuple[Record, AcceptedEvent]] = []
     erased: dict[tuple[int, str], Erasure] = {}

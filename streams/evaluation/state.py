@@ -23,9 +23,9 @@ class State:
     They fold in silence: recommendations are asked for only where there is something to predict.
     """
 
-    def __init__(self, topics: Topics, limits: Limits, encoder: ItemEncoder) -> None:
-        """An empty shop. `topics` have one partition."""
-        self._shop = InProcess(topics, Policy(), limits, encoder, "evaluation")
+    def __init__(self, topics: Topics, limits: Limits, encoder: ItemEncoder, *, teaches: bool = False) -> None:
+        """An empty shop. `topics` have one partition; with `teaches` the head learns from what happens."""
+        self._shop = InProcess(topics, Policy(), limits, encoder, "evaluation", teaches=teaches)
         self._topics = topics
         self._pending: list[LogRecord] = []
 

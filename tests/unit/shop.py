@@ -49,6 +49,7 @@ class Shop:
         self.replica = Replica(TOPICS, immediate_index, limits)
         self.tables: dict[str, dict[bytes, bytes]] = {
             "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "embeddings": {}, "embeddings_b": {},
+            "head": {},
         }  # fmt: skip
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), limits)
         self.items = EncoderHandler(ItemEncoder(self.encoder), limits)
