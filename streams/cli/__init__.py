@@ -100,14 +100,23 @@ def main() -> None:
     """Recommendations as a Kafka topic.
 
     \b
-    Try it:        upwell demo
-    Your own shop: upwell broker start     (or set KAFKA_BOOTSTRAP_SERVERS)
-                   upwell topics create
-                   upwell worker
-                   upwell produce events.jsonl
-                   upwell tail recommendations
+    Examples:
+      upwell demo                   (real shopping, live)
+      upwell broker start           (your own shop; or set KAFKA_BOOTSTRAP_SERVERS)
+      upwell topics create
+      upwell worker
+      upwell produce catalogue.jsonl events.jsonl
+      upwell tail recommendations
+      upwell doctor                 (when something is wrong)
 
-    Settings are environment variables: UPWELL_* for Upwell, KAFKA_* for the cluster.
+    Settings are environment variables, UPWELL_* for Upwell, KAFKA_* for the cluster: upwell config.
+
+    \b
+    Exit codes:
+      0  fine                       4  topics or rows are not as this version expects
+      1  something went wrong       5  a file or its content cannot be used
+      2  wrong option or setting    130  interrupted
+      3  no broker                  70  a worker that was stuck and ended itself
     """
     # Our errors say what went wrong; without a handler the client's own lines would be printed beside them.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())

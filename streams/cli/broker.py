@@ -12,6 +12,7 @@ from streams.settings import Settings
 
 DEFAULT_PORT = 9092
 
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 _data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -43,10 +44,16 @@ def broker() -> None:
     type=click.Choice([BrokerKind.APACHE_KAFKA.value, BrokerKind.NOIDA.value]),
     help="Insist on one kind.  [default: the best that this machine runs]",
 )
-def start(port: int | None, data_dir: Path | None, kind: str | None) -> None:
+@_json
+def start(port: int | None, data_dir: Path | None, kind: str | None, as_json: bool) -> None:
     """Start the broker and wait until it is ready.
 
     It runs until `upwell broker stop`, listens on 127.0.0.1 only, and keeps its data for the next start.
+
+    \b
+    Examples:
+      upwell broker start
+      upwell broker start --port 0 --data-dir /srv/kafka --json
     """
     configured, kafka = settings.load()
     where = local.Where(
@@ -59,17 +66,27 @@ def start(port: int | None, data_dir: Path | None, kind: str | None) -> None:
     if not started.owned:
         if port and not started.bootstrap.endswith(f":{port}"):
             raise BrokerError(f"{_described(started)} runs here already: stop it first to move it to port {port}")
-        click.echo(f"{_described(started)} runs already.")
-    click.echo(f"KAFKA_BOOTSTRAP_SERVERS={started.bootstrap}")
+        if not as_json:
+            click.echo(f"{_described(started)} runs already.")
+    if as_json:
+        click.echo(json.dumps(_row(started, True, where.data_dir) | {"started": started.owned}))
+    else:
+        click.echo(f"KAFKA_BOOTSTRAP_SERVERS={started.bootstrap}")
     if kafka.bootstrap_servers:
         click.echo("Note: KAFKA_BOOTSTRAP_SERVERS is set, so other commands use that cluster instead.", err=True)
 
 
 @broker.command()
 @_data_dir
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_json
 def status(data_dir: Path | None, as_json: bool) -> None:
-    """Say whether the broker runs and answers; exit code 3 where it does not."""
+    """Say whether the broker runs and answers; exit code 3 where it does not.
+
+    \b
+    Examples:
+      upwell broker status
+      upwell broker status --json | jq -r .bootstrap
+    """
     configured, _ = settings.load()
     home = _home(configured, data_dir)
     found = local.find(home)
@@ -86,12 +103,22 @@ def status(data_dir: Path | None, as_json: bool) -> None:
 
 @broker.command()
 @_data_dir
-def stop(data_dir: Path | None) -> None:
-    """Stop the broker; its data stays."""
+@_json
+def stop(data_dir: Path | None, as_json: bool) -> None:
+    """Stop the broker; its data stays.
+
+    \b
+    Examples:
+      upwell broker stop
+      upwell broker stop --data-dir /srv/kafka --json
+    """
     configured, _ = settings.load()
     home = _home(configured, data_dir)
     stopped = local.stop(home)
-    click.echo(f"Stopped {_described(stopped)}." if stopped else f"No broker runs under {home}.")
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped is not None, "data_dir": str(home)}))
+    else:
+        click.echo(f"Stopped {_described(stopped)}." if stopped else f"No broker runs under {home}.")
 
 
 def _home(configured: Settings, data_dir: Path | None) -> Path:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from streams import admin, redriver, views
 from streams.cli.shop import Shop
+from streams.cli.waiting import waiting
 from streams.engine.effects import Record, RejectReason
 from streams.errors import DataError
 from streams.redrive import Fate
@@ -63,7 +64,8 @@ def list_(count: int, as_json: bool) -> None:
       upwell dlq list --json | jq .total
     """
     shop = Shop.from_environment()
-    counts, newest = asyncio.run(_listed(shop, count))
+    with waiting("reading refused records"):
+        counts, newest = asyncio.run(_listed(shop, count))
     if as_json:
         click.echo(json.dumps(_list_as_json(counts, newest), ensure_ascii=False))
     elif not counts:
@@ -74,9 +76,7 @@ def list_(count: int, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("where", metavar="PARTITION/OFFSET")
-@click.option(
-    "--raw", is_flag=True, help="Headers, key and value, byte for byte: they may tell of people."
-)
+@click.option("--raw", is_flag=True, help="Headers, key and value, byte for byte: they may tell of people.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(where: str, raw: bool, as_json: bool) -> None:
     """Show one refused record: why, where from, and an outline of what it was; with --raw all of it.

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streams import settings
+from streams.cli.waiting import waiting
 from streams.doctor import Finding, Verdict, examine
 from streams.doctor.finding import fail
 from streams.errors import ConfigError, UpwellError
@@ -41,7 +42,7 @@ def doctor(probe: bool, as_json: bool) -> None:
         _, *lines = str(error).splitlines()
         findings = [fail("settings", line.strip(), "see docs/configuration.md") for line in lines]
     else:
-        with Console(stderr=True).status("looking at machine, model and cluster"):
+        with waiting("looking at machine, model and cluster"):
             findings = asyncio.run(examine(configured, kafka, probe=probe))
     failed = sum(finding.verdict is Verdict.FAIL for finding in findings)
     if as_json:

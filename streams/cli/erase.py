@@ -8,6 +8,7 @@ import msgspec
 
 from streams import erasure
 from streams.cli.shop import Shop
+from streams.cli.waiting import waiting
 from streams.edge import limits_of
 from streams.engine.publisher import Publisher
 from streams.erasure import Receipt
@@ -41,7 +42,8 @@ def erase(user: str, wait: float, as_json: bool) -> None:
     """
     shop = Shop.from_environment()
     user = shop.shopper(user)
-    receipt, done = asyncio.run(_erase(shop, user, wait))
+    with waiting("waiting for the workers"):
+        receipt, done = asyncio.run(_erase(shop, user, wait))
     if as_json:
         click.echo(msgspec.json.encode(receipt))
     else:

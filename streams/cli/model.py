@@ -98,7 +98,13 @@ def prune(name: str, layers: str, new_name: str | None, texts: Path | None, as_j
 @model.command("list")
 @_json
 def list_(as_json: bool) -> None:
-    """Show the models that are built, and the known ones that are not."""
+    """Show the models that are built, and the known ones that are not.
+
+    \b
+    Examples:
+      upwell model list
+      upwell model list --json | jq -r '.[] | select(.built) | .id'
+    """
     configured, _ = settings.load()
     rows = [_row(path, manifest) for path, manifest in Store(configured.cache_dir)]
     built = {row["name"] for row in rows}

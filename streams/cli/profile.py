@@ -8,6 +8,7 @@ import click
 
 from streams import changelogs, codecs, follow, portrait
 from streams.cli.shop import Shop
+from streams.cli.waiting import waiting
 from streams.core.erasure import Erasure
 from streams.core.profile import Profile, fold
 from streams.edge import AcceptedEvent, accept_event, erasure_of, limits_of, shopper_of
@@ -43,7 +44,8 @@ def profile(user: str, at: int | None, as_json: bool) -> None:
     """
     shop = Shop.from_environment()
     user = shop.shopper(user)
-    found, titles = asyncio.run(_found(shop, user, at))
+    with waiting("reading"):
+        found, titles = asyncio.run(_found(shop, user, at))
     if not found:
         raise UnknownShopperError(
             "there is no event of this shopper up to that offset"

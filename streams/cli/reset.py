@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from streams import admin
 from streams.cli.shop import Shop
+from streams.cli.waiting import waiting
 from streams.follow import Start
 from streams.reset import Holdings, Reset
 
@@ -46,7 +47,8 @@ async def _reset(shop: Shop, *, yes: bool, as_json: bool) -> None:
     await admin.require_topics(shop.bootstrap, shop.kafka, shop.topics)
     work = Reset(shop.settings, shop.kafka, shop.topics, shop.bootstrap)
     await work.insist_on_rest()
-    holdings = await work.look()
+    with waiting("looking at all state"):
+        holdings = await work.look()
     if not as_json:
         click.echo(f"State of the shop {shop.settings.shop!r} on {shop.bootstrap}:")
         click.echo("\n".join(f"  {line}" for line in _lines(holdings)) or "  none")

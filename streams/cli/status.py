@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from streams.cli.shop import Shop
+from streams.cli.waiting import waiting
 from streams.status import Look, Status
 
 
@@ -48,7 +49,7 @@ def status(watch: float | None, as_json: bool) -> None:
 async def _status(shop: Shop, every: float | None, *, as_json: bool) -> None:
     async with Look.at(shop.settings, shop.kafka, shop.topics, shop.bootstrap) as look:
         if every is None:
-            with Console(stderr=True).status("looking"):
+            with waiting("looking"):
                 found = await look.now()
             if as_json:
                 click.echo(to_json(found))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 
 import click
 from rich.console import Console
@@ -9,11 +10,14 @@ from rich.table import Table
 
 from streams import admin, settings
 from streams.broker import connect
+from streams.cli.waiting import waiting
+from streams.errors import ContractError
 from streams.settings import KafkaSettings, Settings
 from streams.topics import FOREVER, Topic, Topics
 from streams.topics import topics as contract
 
 _DAY_MS = 86_400_000
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 
 
 @click.group()
@@ -32,19 +36,36 @@ def topics() -> None:
 
 
 @topics.command()
-def create() -> None:
-    """Create the topics that are missing; those that exist stay as they are."""
+@_json
+def create(as_json: bool) -> None:
+    """Create the topics that are missing; those that exist stay as they are.
+
+    \b
+    Examples:
+      upwell topics create
+      UPWELL_PARTITIONS=16 UPWELL_REPLICATION=3 upwell topics create
+    """
     configured, kafka, wanted, bootstrap = _context()
-    done = asyncio.run(admin.create_topics(bootstrap, kafka, wanted, configured.replication))
-    for topic, outcome in zip(wanted, done, strict=True):
-        click.echo(f"{outcome.topic}: {_created(topic) if outcome.new else 'was there already'}")
+    with waiting("creating topics"):
+        done = asyncio.run(admin.create_topics(bootstrap, kafka, wanted, configured.replication))
+    if as_json:
+        click.echo(json.dumps([{"topic": outcome.topic, "created": outcome.new} for outcome in done]))
+    else:
+        for topic, outcome in zip(wanted, done, strict=True):
+            click.echo(f"{outcome.topic}: {_created(topic) if outcome.new else 'was there already'}")
     asyncio.run(admin.require_topics(bootstrap, kafka, wanted))
 
 
 @topics.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@_json
 def list_(as_json: bool) -> None:
-    """Show the contract's topics and whether they are there."""
+    """Show the contract's topics and whether they are there.
+
+    \b
+    Examples:
+      upwell topics list
+      upwell topics list --json | jq -r '.[] | select(.exists | not) | .topic'
+    """
     _, kafka, wanted, bootstrap = _context()
     live = asyncio.run(admin.live_topics(bootstrap, kafka, (topic.name for topic in wanted)))
     if as_json:
@@ -62,11 +83,23 @@ def list_(as_json: bool) -> None:
 
 
 @topics.command()
-def check() -> None:
-    """Compare the live topics with the contract, and fail where they differ."""
+@_json
+def check(as_json: bool) -> None:
+    """Compare the live topics with the contract; exit code 4 where they differ.
+
+    \b
+    Examples:
+      upwell topics check
+      upwell topics check --json | jq -r '.[].topic'
+    """
     _, kafka, wanted, bootstrap = _context()
-    asyncio.run(admin.require_topics(bootstrap, kafka, wanted))
-    click.echo(f"All {len(list(wanted))} topics are as they should be.")
+    differences = asyncio.run(admin.check_topics(bootstrap, kafka, wanted))
+    if as_json:
+        click.echo(json.dumps([asdict(difference) for difference in differences]))
+    if differences:
+        raise ContractError(admin.explain(differences))
+    if not as_json:
+        click.echo(f"All {len(list(wanted))} topics are as they should be.")
 
 
 def kept(topic: Topic) -> str:

@@ -9,6 +9,7 @@ from index.exact import ExactIndex
 from streams import changelogs, codecs, policies, portrait
 from streams import why as tracing
 from streams.cli.shop import Shop
+from streams.cli.waiting import waiting
 from streams.core.profile import Profile
 from streams.edge import limits_of
 from streams.errors import UpwellError
@@ -41,7 +42,8 @@ def why(user: str, item: str, negated: bool, as_json: bool) -> None:
       UPWELL_POLICY_FILE=bold.toml upwell why u-1842 nails-100 --json
     """
     shop = Shop.from_environment()
-    trace = asyncio.run(_trace(shop, shop.shopper(user), item))
+    with waiting("reading the shop"):
+        trace = asyncio.run(_trace(shop, shop.shopper(user), item))
     click.echo(json.dumps(trace.as_json(), ensure_ascii=False) if as_json else _in_words(trace, item))
     if negated and trace.end is End.LISTED:
         raise PremiseError(f"{item} is in the list: ask without --not")

@@ -89,3 +89,17 @@ def test_an_unknown_command_is_refused() -> None:
     done = CliRunner().invoke(cli.main, ["brokre"])
     assert done.exit_code == 2
     assert "No such command 'brokre'" in done.stderr
+
+
+def test_every_exit_code_is_documented_and_none_is_used_twice() -> None:
+    from pathlib import Path
+
+    from streams.watchdog import EXIT_STUCK
+
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    documented = {int(line.split("|")[1]) for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()}
+    direct = {error.exit_code for error in (UpwellError, ConfigError, BrokerError, ContractError, DataError)}
+    assert direct == {1, 2, 3, 4, 5}
+    assert documented == {0, EXIT_STUCK, 130} | direct
+    shown = CliRunner().invoke(cli.main, ["--help"]).stdout
+    assert all(f"  {code}  " in shown for code in documented)
