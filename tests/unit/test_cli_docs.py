@@ -8,6 +8,7 @@ import pytest
 
 from streams import exporters
 from streams.cli import COMMANDS
+from streams.configuration import kinds
 from streams.exporters import What
 from streams.importers.mapping import ALIASES, TYPES
 from streams.jsonl import Kind
@@ -63,3 +64,13 @@ def test_the_commands_of_the_page_are_understood(tmp_path: Path, monkeypatch: py
     assert named <= set(COMMANDS)
     with pytest.raises(click.UsageError):
         understood(["upwell", "statsu"])
+
+
+def test_the_readme_names_every_command_and_only_settings_that_there_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert {name for name in COMMANDS if f"`upwell {name}" not in readme} == set()
+    pages = readme + PAGE
+    known = {f"{kind.model_config['env_prefix']}{name.upper()}" for kind in kinds() for name in kind.model_fields}
+    named = set(re.findall(r"`((?:UPWELL|KAFKA)_[A-Z_]+[A-Z])[=`]", pages))
+    assert len(named) > 8
+    assert named <= known
