@@ -4,6 +4,7 @@ ARGS ?=
 ROUNDS ?= 8
 SEED ?= 1
 PYTHON ?= python3
+SBOM ?= dist/upwell.cdx.json
 UV_VERSION := 0.13.9
 
 VENV := .venv
@@ -12,7 +13,7 @@ READY := $(VENV)/.ready-$(EXTRA)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser promtool kustomize test lint format faults bench contract up down clean
+.PHONY: help demo browser promtool kustomize test lint format faults bench contract docs sbom up down clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -73,6 +74,13 @@ faults: $(READY)  ## the long run of the fault tests: kills, stalls, lost disks 
 
 bench: $(READY)  ## every benchmark, a table each
 	@for benchmark in benchmarks/[a-z]*.py; do name=$${benchmark#benchmarks/}; echo "→ $$benchmark"; $(BIN)/python -m benchmarks.$${name%.py} $(ARGS) || exit 1; done
+
+docs: $(READY)  ## build the documentation as a site, into site/; every warning is an error
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+sbom: $(READY)  ## the bill of materials of what the lock names (CycloneDX), into dist/
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/uv export --frozen --quiet --extra $(EXTRA) --format cyclonedx1.5 --output-file $(SBOM)
 
 up:  ## Apache Kafka, three workers, monitoring and real shopping, in Docker
 	docker compose --profile demo up --build --detach --wait
