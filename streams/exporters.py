@@ -192,6 +192,7 @@ def _appearing(path: Path) -> Iterator[Path]:
     """A path beside the file, which takes the file's place at the end, or is gone if it comes to none."""
     part = path.with_name(path.name + ".part")
     try:
+        part.touch(mode=0o600)  # it may tell of people; who may read it is for its owner to say
         yield part
         part.replace(path)
     except OSError as error:

@@ -38,6 +38,7 @@ def doctor(probe: bool, as_json: bool) -> None:
     """
     try:
         configured, kafka = settings.load()
+        settings.load_api()
     except ConfigError as error:
         _, *lines = str(error).splitlines()
         findings = [fail("settings", line.strip(), "see docs/configuration.md") for line in lines]

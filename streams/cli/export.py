@@ -25,7 +25,8 @@ def export(what: str, path: Path, force: bool, as_json: bool) -> None:
 
     profiles: one row a shopper. vectors: one row an item, those of the model that serves. recommendations: one row a
     recommendation that is still on the topic. Shoppers are named as on the topics, by pseudonyms where there are any:
-    keep the file as you keep the topics. Nobody is disturbed. docs/cli.md lists the columns.
+    the file can be read by its owner alone; keep it as you keep the topics. Nobody is disturbed. docs/cli.md lists the
+    columns.
 
     \b
     Examples:

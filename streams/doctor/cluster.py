@@ -27,11 +27,12 @@ async def examine_cluster(settings: Settings, kafka: KafkaSettings, *, probe: bo
     contract = topics(settings.shop, settings.partitions)
     try:
         bootstrap = broker.connect(settings, kafka).bootstrap
-        found = [await _brokers(bootstrap, kafka)]
+        answer, brokers = await _brokers(bootstrap, kafka)
+        found = [answer]
     except (BrokerError, ConfigError) as error:
         return [fail("broker", str(error), "upwell config shows the settings that are in force")]
     try:
-        found += [finding async for finding in _topics(bootstrap, kafka, contract)]
+        found += [finding async for finding in _topics(bootstrap, kafka, contract, brokers)]
         if probe:
             found.append(await _measured(bootstrap, kafka, f"{settings.shop}.upwell.doctor"))
         else:
@@ -41,20 +42,36 @@ async def examine_cluster(settings: Settings, kafka: KafkaSettings, *, probe: bo
     return found
 
 
-async def _brokers(bootstrap: str, kafka: KafkaSettings) -> Finding:
+async def _brokers(bootstrap: str, kafka: KafkaSettings) -> tuple[Finding, int]:
+    """The finding, and how many brokers there are."""
     async with admin.admin_client(bootstrap, kafka) as client:
         began = time.perf_counter()
         brokers = len((await client.describe_cluster())["brokers"])
         took = 1000 * (time.perf_counter() - began)
-    return ok("broker", f"{bootstrap} answers in {took:.0f} ms; {brokers} broker{'s' * (brokers != 1)}")
+    return ok("broker", f"{bootstrap} answers in {took:.0f} ms; {brokers} broker{'s' * (brokers != 1)}"), brokers
 
 
-async def _topics(bootstrap: str, kafka: KafkaSettings, contract: Topics) -> AsyncIterator[Finding]:
-    differences = await admin.check_topics(bootstrap, kafka, contract)
+async def _topics(bootstrap: str, kafka: KafkaSettings, contract: Topics, brokers: int) -> AsyncIterator[Finding]:
+    live = await admin.live_topics(bootstrap, kafka, (topic.name for topic in contract))
+    differences = [each for topic in contract for each in admin.compare(topic, live.get(topic.name))]
     for difference in differences:
         yield fail("topics", str(difference), admin.explain([difference]).splitlines()[-1])
     if not differences:
         yield ok("topics", f"all {len(list(contract))} are as the contract says")
+    if live:
+        yield replication(brokers, min(topic.replicas for topic in live.values()))
+
+
+def replication(brokers: int, fewest: int) -> Finding:
+    """The verdict about the fewest replicas that a topic has, on so many brokers."""
+    found = f"every topic has {fewest} or more, on {brokers} broker{'s' * (brokers != 1)}"
+    if fewest > 1 or brokers == 1:
+        return ok("replicas", found)
+    return warn(
+        "replicas",
+        f"there are topics with one replica, on {brokers} brokers: a disk that is lost takes their records with it",
+        "have your cluster's tools make more (kafka-reassign-partitions.sh), and set UPWELL_REPLICATION for new topics",
+    )
 
 
 async def _seen(bootstrap: str, kafka: KafkaSettings, contract: Topics) -> Finding:

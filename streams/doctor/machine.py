@@ -13,6 +13,7 @@ from pathlib import Path
 from streams.doctor.finding import Finding, fail, ok, warn
 from streams.doctor.locks import examine_locks
 from streams.settings import Settings
+from streams.topics import topics
 
 GIB = 1 << 30
 DISK_FAIL, DISK_WARN = GIB // 4, 2 * GIB
@@ -20,8 +21,6 @@ DISK_FAIL, DISK_WARN = GIB // 4, 2 * GIB
 
 STORE_FILES = 128
 """Files that one store keeps open at most (`streams.engine.store`)."""
-TABLES = 5
-"""Stores of a partition when one worker has all roles: profiles, popularity, erasures, neighbours, embeddings."""
 OTHER_FILES = 256
 """Connections, logs, snapshots."""
 FILES_FAIL = 256
@@ -121,8 +120,9 @@ def space(setting: str, path: Path, free: int) -> Finding:
 
 
 def file_limit(limit: int, partitions: int) -> Finding:
-    """The verdict about the limit of open files of a process, for a worker that has all partitions."""
-    needed = STORE_FILES * TABLES * partitions + OTHER_FILES
+    """The verdict about the limit of open files of a process, for a worker that has all roles and partitions."""
+    tables = sum(topic.table is not None for topic in topics())
+    needed = STORE_FILES * tables * partitions + OTHER_FILES
     found = "no limit" if limit == resource.RLIM_INFINITY else f"{limit:,} files may be open"
     if limit == resource.RLIM_INFINITY or limit >= needed:
         return ok("open-files", found)

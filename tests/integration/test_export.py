@@ -90,6 +90,7 @@ def test_the_newest_profile_of_everyone(upwell: Upwell, bootstrap: str, shop_top
     assert all(weighted for _, weighted in anna["interests"])
     assert (bert["user"], bert["turned_down"], bert["in_cart"]) == ("bert", [], [])
     assert not list(tmp_path.glob("*.part"))
+    assert (tmp_path / "profiles.parquet").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_vectors_of_the_model_that_serves(

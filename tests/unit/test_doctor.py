@@ -17,10 +17,14 @@ from click.testing import CliRunner
 from encoders.models import build_model
 from streams.cli import main
 from streams.doctor import Finding, Verdict, locks, machine
-from streams.doctor.cluster import behind, skew
+from streams.doctor.cluster import behind, replication, skew
 from streams.doctor.model import device, examine_model
 from streams.settings import Settings
+from streams.topics import topics
 from tests import tinybert
+
+TABLES = len({topic.table for topic in topics()} - {None})
+NEEDED = 128 * TABLES * 4 + 256
 
 HOLD = """
 import fcntl, sys, time
@@ -108,15 +112,15 @@ def test_one_file_system_is_looked_at_once(tmp_path: Path) -> None:
     ("limit", "verdict"),
     [
         (resource.RLIM_INFINITY, Verdict.OK),
-        (128 * 5 * 4 + 256, Verdict.OK),
-        (128 * 5 * 4 + 255, Verdict.WARN),
+        (NEEDED, Verdict.OK),
+        (NEEDED - 1, Verdict.WARN),
         (255, Verdict.FAIL),
     ],
 )
 def test_the_limit_of_open_files_is_held_against_the_partitions(limit: int, verdict: Verdict) -> None:
     found = machine.file_limit(limit, 4)
     assert found.verdict is verdict
-    assert verdict is Verdict.OK or "ulimit -n 2816" in found.advice
+    assert verdict is Verdict.OK or f"ulimit -n {NEEDED}" in found.advice
 
 
 def test_the_files_of_a_store_are_those_that_the_engine_opens() -> None:
@@ -224,12 +228,22 @@ def test_the_sharpest_measurement_of_the_clock_counts(
     assert said in found.found
 
 
-def test_wrong_settings_are_findings_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UPWELL_PARTITIONS", "kanarienvogel")
+@pytest.mark.parametrize(
+    ("brokers", "fewest", "verdict"), [(1, 1, Verdict.OK), (3, 1, Verdict.WARN), (3, 2, Verdict.OK), (3, 3, Verdict.OK)]
+)
+def test_one_replica_among_several_brokers_is_told(brokers: int, fewest: int, verdict: Verdict) -> None:
+    found = replication(brokers, fewest)
+    assert found.verdict is verdict
+    assert verdict is Verdict.OK or "UPWELL_REPLICATION" in found.advice
+
+
+@pytest.mark.parametrize("name", ["UPWELL_PARTITIONS", "KAFKA_SASL_MECHANISM", "UPWELL_API_PORT"])
+def test_wrong_settings_are_findings_without_their_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "kanarienvogel")
     done = CliRunner().invoke(main, ["doctor", "--json"])
     assert done.exit_code == 1
     told = json.loads(done.stdout)
     assert told["ok"] is False
     assert told["findings"][0]["check"] == "settings"
-    assert "UPWELL_PARTITIONS" in told["findings"][0]["found"]
+    assert name in told["findings"][0]["found"]
     assert "kanarienvogel" not in done.output
