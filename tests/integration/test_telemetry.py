@@ -103,11 +103,11 @@ async def test_an_event_is_measured_and_traced_to_its_recommendation(
             await shop.put(shop_topics.events, CANARY, click)
 
             async def counted() -> bool:
-                return (await numbers(http)).get("upwell_duplicates_total") == 1
+                return (await numbers(http)).get("upwell_event_to_recommendation_seconds_count") == 3
 
             await until(counted)
             found = await numbers(http)
-            assert found["upwell_event_to_recommendation_seconds_count"] == 3
+            assert found["upwell_duplicates_total"] == 1
             assert found["upwell_clicks_total"] == 1
             assert found["upwell_item_freshness_seconds_count"] == 2
             assert found["upwell_ready"] == 1
