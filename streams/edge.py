@@ -17,6 +17,9 @@ from streams.core.events import Alias, Arrival, EventType
 from streams.core.halflives import HALF_LIVES, HalfLives, half_lives
 from streams.engine.effects import Record, Rejection, RejectReason
 from streams.errors import ConfigError
+from streams.formats.base import FormatError
+from streams.formats.reading import Formats, Subject
+from streams.formats.settings import formats_of
 from streams.partitioning import Partitioner, partition_of
 from streams.pseudonyms import Pseudonyms, UnknownVersionError
 from streams.records import CatalogueItem, Event, Question
@@ -39,7 +42,8 @@ class Limits:
 
     Sizes in bytes, times in milliseconds; `weights` by event type; `segments` are the attributes of events that tell
     of their shopper; `ledger` knows who has been erased; `pseudonyms`, if any, stand for shoppers from here on;
-    `half_lives` of what shoppers did; `partitions` of the events, and the `partitioner` that puts shoppers on them.
+    `half_lives` of what shoppers did; `partitions` of the events, and the `partitioner` that puts shoppers on them;
+    `formats` in which records are written.
     """
 
     max_event_bytes: int
@@ -52,13 +56,14 @@ class Limits:
     half_lives: HalfLives = HALF_LIVES
     partitions: int = 1
     partitioner: Partitioner = Partitioner.MURMUR2
+    formats: Formats = field(default_factory=Formats)
 
 
 def limits_of(settings: Settings) -> Limits:
     """The limits that the settings say.
 
     Raises:
-        ConfigError: an event weight, a half-life or the pseudonyms' keys are wrong.
+        ConfigError: an event weight, a half-life, the pseudonyms' keys or the schema registry are wrong.
     """
     try:
         weights = events.weights(settings.event_weights)
@@ -80,6 +85,7 @@ def limits_of(settings: Settings) -> Limits:
         fading,
         settings.partitions,
         settings.partitioner,
+        formats_of(settings),
     )
 
 
@@ -114,7 +120,7 @@ def shopper_of(key: bytes | None, limits: Limits) -> str | None:
 
 def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
     """Decode and check a record of the events topic."""
-    decoded = _decode(record, _decode_event, limits.max_event_bytes)
+    decoded = _decode(record, _decode_event, limits.max_event_bytes, limits.formats, Subject.EVENTS)
     if isinstance(decoded, Rejection):
         return decoded
     key, event = decoded
@@ -144,7 +150,7 @@ def _login(event: Event, limits: Limits) -> Alias:
 
 def accept_item(record: Record, limits: Limits) -> tuple[str, CatalogueItem | None] | Rejection:
     """Decode and check a record of the catalogue topic: item id with the item, None where it was deleted."""
-    decoded = _decode(record, _decode_item, limits.max_item_bytes)
+    decoded = _decode(record, _decode_item, limits.max_item_bytes, limits.formats, Subject.CATALOGUE)
     if isinstance(decoded, Rejection):
         return decoded
     key, item = decoded
@@ -158,7 +164,7 @@ def accept_question(record: Record, limits: Limits) -> tuple[str | None, Questio
 
     The shopper is named by pseudonym where there are any.
     """
-    decoded = _decode(record, _decode_question, limits.max_event_bytes)
+    decoded = _decode(record, _decode_question, limits.max_event_bytes, limits.formats, Subject.QUESTIONS)
     if isinstance(decoded, Rejection):
         return decoded
     key, question = decoded
@@ -174,7 +180,9 @@ def accept_question(record: Record, limits: Limits) -> tuple[str | None, Questio
         return Rejection(record, RejectReason.WRONG_KEY, str(error))
 
 
-def _decode(record: Record, decode: Any, max_bytes: int) -> tuple[str, Any] | Rejection:
+def _decode(
+    record: Record, decode: Any, max_bytes: int, formats: Formats, subject: Subject
+) -> tuple[str, Any] | Rejection:
     """Key as text and the decoded value; None for a null value."""
     if not record.key:
         return Rejection(record, RejectReason.WRONG_KEY, "the record has no key")
@@ -187,11 +195,18 @@ def _decode(record: Record, decode: Any, max_bytes: int) -> tuple[str, Any] | Re
     if len(record.value) > max_bytes:
         return Rejection(record, RejectReason.OVERSIZE, f"{len(record.value)} bytes, at most {max_bytes} are read")
     try:
-        return key, decode(record.value)
-    except msgspec.ValidationError as error:
+        return key, decode(formats.json(record, subject))
+    except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejection(record, *_why(error))
+
+
+def _why(error: Exception) -> tuple[RejectReason, str]:
+    """Why a value could not be decoded, without what it says."""
+    if isinstance(error, FormatError):
+        return RejectReason(error.fault), str(error)
+    if isinstance(error, RecursionError):
+        return RejectReason.UNDECODABLE, "nested too deeply"
+    if isinstance(error, msgspec.ValidationError):
         # What stands where an event type should may be anything, a name or an address.
-        return Rejection(record, RejectReason.INVALID, _QUOTES.sub("", str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Rejection(record, RejectReason.UNDECODABLE, str(error))
-    except RecursionError:
-        return Rejection(record, RejectReason.UNDECODABLE, "nested too deeply")
+        return RejectReason.INVALID, _QUOTES.sub("", str(error))
+    return RejectReason.UNDECODABLE, str(error)

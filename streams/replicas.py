@@ -220,7 +220,8 @@ class Replica:
         facts = self.facts.get(item)
         return facts.title if facts else item
 
-    async def _apply_catalogue(self, records: Iterable[Record]) -> None:
+    async def _apply_catalogue(self, records: Sequence[Record]) -> None:
+        await self._limits.formats.learn_patiently(records)
         for record in records:
             accepted = accept_item(record, self._limits)
             if isinstance(accepted, Rejection):  # the encoder agent sends it to the dead-letter topic

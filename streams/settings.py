@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError
+from streams.formats.base import Format
 from streams.partitioning import Partitioner
 
 
@@ -200,6 +201,20 @@ class Settings(BaseSettings):
     max_item_bytes: int = Field(262_144, ge=256, description="larger catalogue records are refused")
     max_future_seconds: int = Field(
         86_400, ge=0, description="an event may be this far ahead of its record's timestamp"
+    )
+
+    events_format: Format = Field(Format.AUTO, description="of events: auto tells JSON, Avro and CloudEvents apart")
+    catalogue_format: Format = Field(Format.AUTO, description="of catalogue items")
+    questions_format: Format = Field(Format.AUTO, description="of questions")
+    registry_url: str | None = Field(None, description="schema registry in Confluent's format, for Avro")
+    registry_user: str | None = Field(None, description="user of the registry")
+    registry_password: SecretStr | None = Field(None, description="password of the user")
+    registry_password_file: Path | None = Field(None, description="file that holds the password")
+    registry_token: SecretStr | None = Field(None, description="bearer token, instead of a user")
+    registry_token_file: Path | None = Field(None, description="file that holds the token")
+    registry_cafile: Path | None = Field(None, description="PEM file of the CA to trust (default: the system's)")
+    registry_allow_plaintext_credentials: bool = Field(
+        False, description="let an http:// registry on another machine get the credentials, for all to read"
     )
 
     answer_templates: Path | None = Field(

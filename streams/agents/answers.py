@@ -44,6 +44,7 @@ class AnswersHandler:
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Answer a batch of the questions topic; one that is in it twice is answered once."""
+        await self._limits.formats.learn(batch.records)
         asked: dict[tuple[str | None, str], tuple[bytes, Asked]] = {}
         rejections = []
         for record in batch.records:

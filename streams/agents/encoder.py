@@ -55,6 +55,7 @@ class EncoderHandler:
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Encode a batch of the catalogue topic. Of several records of one item the last one counts."""
+        await self._limits.formats.learn(batch.records)
         newest: dict[str, tuple[int, CatalogueItem | None]] = {}
         rejections = []
         for record in batch.records:

@@ -93,6 +93,7 @@ class ProfilesHandler:
         return await (self._take_in if batch.topic == self._topics.merges.name else self._fold)(batch, read)
 
     async def _fold(self, batch: Batch, read: Reader) -> Effects:
+        await self._limits.formats.learn(batch.records)
         by_shopper: dict[str, list[AcceptedEvent]] = {}
         asked: dict[str, Erasure] = {}
         rejections = []

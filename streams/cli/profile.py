@@ -83,6 +83,7 @@ async def _found(shop: Shop, user: str, at: int | None) -> tuple[dict[int, Profi
                         erased = asked[1]
                         found.pop(record.partition, None)
                         continue
+                    await limits.formats.learn_patiently([record])
                     accepted = accept_event(record, limits)
                     if isinstance(accepted, AcceptedEvent) and not accepted.erased_by(erased):
                         before = found.get(record.partition, Profile())

@@ -54,6 +54,7 @@ class RejectReason(StrEnum):
     OVERSIZE = "oversize"
     WRONG_KEY = "wrong-key"
     TIME_TRAVEL = "time-travel"
+    UNKNOWN_SCHEMA = "unknown-schema"
     HANDLER_ERROR = "handler-error"
 
 

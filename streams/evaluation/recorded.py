@@ -10,6 +10,7 @@ from streams.core.erasure import Erasure
 from streams.edge import AcceptedEvent, Limits, accept_event, accept_item, erasure_of
 from streams.engine.effects import Record, Rejection
 from streams.evaluation.log import Log, assemble
+from streams.formats.reading import Subject
 from streams.history import Place
 from streams.jsonl import Kind, Outgoing
 from streams.records import Recommendation
@@ -48,10 +49,12 @@ async def read(
     events: list[tuple[Record, AcceptedEvent]] = []
     erased: dict[tuple[int, str], Erasure] = {}
     async for record in follow.between(consumer, plan.spans):
+        await limits.formats.learn_patiently([record])
         if record.topic == contract.catalogue.name:
             item = accept_item(record, limits)
             if not isinstance(item, Rejection):
-                found.append(Outgoing(Kind.CATALOGUE, item[0].encode(), record.value, record.timestamp))
+                value = None if item[1] is None else limits.formats.json(record, Subject.CATALOGUE)
+                found.append(Outgoing(Kind.CATALOGUE, item[0].encode(), value, record.timestamp))
         elif asked := erasure_of(record, limits):
             erased[record.partition, asked[0]] = asked[1]
         else:
@@ -59,7 +62,7 @@ async def read(
             if not isinstance(event, Rejection):
                 events.append((record, event))
     found += (
-        Outgoing(Kind.EVENTS, record.key or b"", record.value, record.timestamp)
+        Outgoing(Kind.EVENTS, record.key or b"", limits.formats.json(record, Subject.EVENTS), record.timestamp)
         for record, event in events
         if not event.erased_by(erased.get((record.partition, event.shopper), Erasure()))
     )

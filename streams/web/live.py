@@ -16,6 +16,8 @@ import msgspec
 
 from streams.edge import Limits, shopper_of
 from streams.engine.effects import Record
+from streams.formats.base import FormatError
+from streams.formats.reading import Subject
 from streams.records import Event, Recommendation, RecommendedItem
 from streams.replicas import Replica
 from streams.topics import Topics
@@ -163,6 +165,8 @@ class Live:
             await self._watched.wait()
             async with contextlib.aclosing(read()) as records:  # type: ignore[type-var]
                 async for record in records:
+                    if record.topic == self._topics.events.name:
+                        await self._limits.formats.learn_patiently([record])
                     self.tell(record)
                     if not self._watchers:
                         break
@@ -204,9 +208,10 @@ class Live:
         """What a record says; None for one that says nothing."""
         try:
             if record.topic == self._topics.events.name:
-                return self._happened(_decode_event(record.value or b""), shopper_of(record.key, self._limits) or "")
+                event = _decode_event(self._limits.formats.json(record, Subject.EVENTS))
+                return self._happened(event, shopper_of(record.key, self._limits) or "")
             return self._recommended(_decode_recommendation(record.value or b""))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _happened(self, event: Event, shopper: str) -> Happened:

@@ -94,7 +94,7 @@ def test_no_secret_is_shown_wherever_it_comes_from(
         ("file", True),
         ("env", True),
     ]
-    assert all(row["secret"] is ("PASSWORD" in name or name.endswith(("_KEY", "_KEYS"))) for name, row in found.items()
+    assert all(row["secret"] is ("PASSWORD" in name or name.endswith(("_KEY", "_KEYS", "_TOKEN"))) for name, row in found.items()
                if not name.endswith("_FILE"))  # fmt: skip
 
 
