@@ -26,6 +26,7 @@ BUILT_IN = {"default": Policy()}
 """Policies by name."""
 
 MAX_RULES = 100
+MAX_INTERESTS = 8
 
 _FIELDS = get_type_hints(Policy)
 
@@ -132,6 +133,8 @@ def _check(policy: Policy, source: str) -> None:
     for name in ("diversity", "exploration"):
         if not 0.0 <= (share := getattr(policy, name)) <= 1.0:
             raise ConfigError(f"{source}: `{name}` is {share}, wanted 0 to 1")
+    if not 0 <= policy.interests <= MAX_INTERESTS:
+        raise ConfigError(f"{source}: `interests` is {policy.interests}, wanted 0 to {MAX_INTERESTS}")
     if not 0.0 < policy.fatigue <= 1.0:
         raise ConfigError(f"{source}: `fatigue` is {policy.fatigue}, wanted more than 0, at most 1")
     _check_weights(policy.channel_weights, source)

@@ -14,6 +14,7 @@ import numpy as np
 
 from index.base import Vectors
 from streams.core import candidates, diversity, explain, exploration, neighbourhood, profile
+from streams.core import interests as directions
 from streams.core.candidates import Candidate
 from streams.core.coldstart import Stage
 from streams.core.diversity import Cap
@@ -105,7 +106,9 @@ async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
 
 async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Draft], Lookup]:
     """Drafts of a few shoppers, and the vectors of what they had to do with."""
-    wanted = [profile.interests(shopper.profile, shopper.now, replica.half_lives) for shopper in shoppers]
+    wanted = [
+        directions.asked(shopper.profile, shopper.now, policy.interests, replica.half_lives) for shopper in shoppers
+    ]
     tastes = await _lookup(
         replica,
         chain(
@@ -113,6 +116,7 @@ async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy)
             (interaction.item for shopper in shoppers for interaction in shopper.profile.recent),
         ),
     )
+    wanted = [directions.divided(interests, tastes, policy.interests) for interests in wanted]
     found = await _nearest(wanted, tastes, replica, policy)
     # The rules of one policy may drop whatever is popular: then all of it is looked at, in order, until it is enough.
     popular = replica.board.top(len(replica.facts) if policy.rules else 2 * policy.pool)

@@ -34,6 +34,8 @@ class Policy:
         max_per_category: at most so many items of one (finest) category; None for no cap.
         excluded: items never recommended.
         exploration: share of the recommendations whose last place goes to an item that is hardly known yet.
+        interests: long-term interests that a shopper has at most, each with a direction of its own; 0 for one mean of
+            all that the shopper was ever for, instead of long-term and recent interests.
         fatigue: what every impression that led to nothing leaves of an item's score, more than 0; 1: all of it.
         rules: what is left out, preferred or capped, in their order.
     """
@@ -55,6 +57,7 @@ class Policy:
     max_per_category: int | None = None
     excluded: frozenset[str] = frozenset()
     exploration: float = 0.05
+    interests: int = 1
     fatigue: float = 0.9
     rules: tuple[Rule, ...] = ()
 

@@ -40,6 +40,9 @@ RING = 50
 SHOWN = 100
 """Impressions kept: those of about five lists of 20."""
 
+LONG = "long-term"
+"""Name of the interest in what a shopper is for in the long run."""
+
 SEEN = 64
 """Event ids remembered for dropping a producer's duplicates."""
 
@@ -195,8 +198,9 @@ def _merged(one: tuple[_Timed, ...], other: tuple[_Timed, ...]) -> tuple[_Timed,
 
 
 def interests(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) -> list[Interest]:
-    """The directions to search in: what the shopper is after just now, and what they keep buying.
+    """The directions to search in: what the shopper is after just now, and what they are for in the long run.
 
+    The latter is what they keep buying, and what else they were for, once that goes beyond the recent interactions.
     `now` is event time in Unix milliseconds. An interest without items is left out.
     """
     found = []
@@ -207,8 +211,9 @@ def interests(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) ->
             intent[interaction.item] = intent.get(interaction.item, 0.0) + weight
     if any(weight > 0 for weight in intent.values()):
         found.append(Interest("intent", list(intent), list(intent.values())))
-    if counts := purchases(profile, now):
-        found.append(Interest("habits", list(counts), list(counts.values())))
+    beyond = any(item not in intent for item in profile.past)
+    if weights := long_term(profile, now) if beyond else purchases(profile, now):
+        found.append(Interest(LONG, list(weights), list(weights.values())))
     return found
 
 

@@ -43,6 +43,7 @@ def test_a_policy_may_name_itself(tmp_path: Path) -> None:
         ({"size": 0}, "`size` is 0, wanted at least 1"),
         ({"pool": -1}, "`pool` is -1, wanted at least 1"),
         ({"diversity": 1.5}, "`diversity` is 1.5, wanted 0 to 1"),
+        ({"interests": 9}, "`interests` is 9, wanted 0 to 8"),
         ({"fatigue": 0}, "`fatigue` is 0.0, wanted more than 0, at most 1"),
         ({"exploration": 2}, "`exploration` is 2.0, wanted 0 to 1"),
         ({"channel_weights": {"content": -1}}, "the weight of 'content' is -1.0, wanted a number of 0 or more"),

@@ -48,7 +48,7 @@ def test_in_words() -> None:
         "   +1.42  Whole milk (milk)",
         "   -0.89  spam",
         "   +0.57  Cordless drill (drill)",
-        "would search for what is like (habits):",
+        "would search for what is like (long-term):",
         "   +1.93  Whole milk (milk)",
         "would leave out, turned down:",
         "  spam",
