@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from encoders.base import EncoderError
 from index.base import Vectors
+from streams.core.eligible import Eligibility
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
 from streams.core.policy import Policy
 from streams.core.profile import Profile, absorb
@@ -35,6 +36,12 @@ RETRY_S = 60.0
 
 OVERSAMPLE = 3
 """So many times what is wanted is asked of the index, for what cannot be bought falls out."""
+
+WIDER = 4
+"""So many times more is asked for where rules leave too few."""
+
+FARTHEST = 10_000
+"""No more of the nearest are looked at: what rules leave beyond is hardly near."""
 
 
 class Wish(NamedTuple):
@@ -148,42 +155,63 @@ class Serving:
             excluded=self.policy.excluded | frozenset(wish.context),
         )
 
-    async def similar(self, item: str, count: int) -> Near:
-        """Items like an item, those that can be bought; none for an item without a vector."""
+    async def similar(self, item: str, count: int, rules: Sequence[Rule] = ()) -> Near:
+        """Items like an item, those that can be bought and meet the rules; none for an item without a vector."""
         replica = self.replica.pinned()
         query = await replica.vectors([item])
-        return await self.nearest(query, count, replica, but={item}) if query.any() else Near([], [])
+        return await self.nearest(query, count, replica, rules, but={item}) if query.any() else Near([], [])
 
-    async def nearest(self, query: Vectors, count: int, replica: Replica, but: Collection[str] = ()) -> Near:
-        """Items near to a vector, those that can be bought.
+    async def nearest(
+        self, query: Vectors, count: int, replica: Replica, rules: Sequence[Rule] = (), but: Collection[str] = ()
+    ) -> Near:
+        """Items near to a vector, those that can be bought and meet the rules.
+
+        Where rules leave too few of the nearest, more are asked for, up to `FARTHEST`.
 
         Args:
             query: float32 (1, dim), not zero.
             count: how many.
             replica: pinned to the model that made the vector.
+            rules: on items; what they say of a shopper holds for nobody.
             but: items to leave out.
         """
-        (found,) = await replica.nearest(query, OVERSAMPLE * count + len(but))
-        items = [item for item in found if item not in but and replica.available(item)][:count]
+        asked = OVERSAMPLE * count + len(but)
+        while True:
+            (found,) = await replica.nearest(query, asked)
+            good = (item for item in found if item not in but and replica.available(item))
+            items = list(islice(_met(rules, replica, good), count))
+            if len(items) == count or len(found) < asked or asked >= FARTHEST:
+                break
+            asked = min(FARTHEST, WIDER * asked)
         vectors = await replica.vectors(items)
         cosines = vectors @ (query[0] / np.linalg.norm(query[0])) if items else []
         return Near(items, [round(float(cosine), 4) for cosine in cosines])
 
-    def also_bought(self, item: str, count: int, now: int) -> list[str]:
-        """Items that are had together with an item, those that can be bought; `now` is in Unix milliseconds."""
-        ranked = self.replica.neighbourhood.top({item: 1.0}, now, OVERSAMPLE * count + 1)
-        return [found for found in ranked if found != item and self.replica.available(found)][:count]
+    def also_bought(self, item: str, count: int, now: int, rules: Sequence[Rule] = ()) -> list[str]:
+        """Items that are had together with an item, those that can be bought and meet the rules.
 
-    def trending(self, count: int, category: str | None) -> list[str]:
-        """The items most is done with, best first; of a finest category, if one is given."""
+        `now` is in Unix milliseconds.
+        """
         replica = self.replica
-        ranked = replica.board.top(len(replica.facts)) if category else replica.board.top(OVERSAMPLE * count)
-        wanted = (
+        ranked = replica.neighbourhood.top({item: 1.0}, now, len(replica.facts) if rules else OVERSAMPLE * count + 1)
+        good = (found for found in ranked if found != item and replica.available(found))
+        return list(islice(_met(rules, replica, good), count))
+
+    def trending(self, count: int, category: str | None, rules: Sequence[Rule] = ()) -> list[str]:
+        """The items most is done with, best first; of a finest category, if one is given; those that meet the rules."""
+        replica = self.replica
+        narrow = category is not None or rules
+        good = (
             item
-            for item in ranked
+            for item in replica.board.top(len(replica.facts) if narrow else OVERSAMPLE * count)
             if replica.available(item) and (category is None or replica.facts[item].category == category)
         )
-        return list(islice(wanted, count))
+        return list(islice(_met(rules, replica, good), count))
+
+
+def _met(rules: Sequence[Rule], replica: Replica, items: Iterable[str]) -> Iterator[str]:
+    """Those of some items that meet rules, in their order; nobody in particular asks."""
+    return Eligibility(rules, replica.facts.__getitem__, Profile(), 0).kept(items)
 
 
 class NoEncoderError(UpwellError):

@@ -1,7 +1,7 @@
 """What each address does: parsed questions in, answers out. Addresses, scopes and limits are in `routes`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -59,7 +59,8 @@ class Service:
 
 async def recommendations(service: Service, asked: RecommendationsAsked) -> Recommendations:
     """What to show a shopper now."""
-    wish = Wish(asked.n, asked.diversity, _rules(asked), tuple(asked.context))
+    rules = _filter(asked.filter) + _boost(asked.boost)
+    wish = Wish(asked.n, asked.diversity, rules, tuple(asked.context))
     shopper = _shopper(service, asked.id)
     answer = await service.recommending.ask(Question(shopper, wish))
     replica, policy = service.serving.replica, service.serving.policy
@@ -76,24 +77,27 @@ async def recommendations(service: Service, asked: RecommendationsAsked) -> Reco
 async def similar(service: Service, asked: ItemAsked) -> Items:
     """Items whose vectors are near to an item's."""
     _require_item(service, asked.id)
-    return _near(service, await service.serving.similar(asked.id, asked.n))
+    return _near(service, await service.serving.similar(asked.id, asked.n, _filter(asked.filter)))
 
 
 async def also_bought(service: Service, asked: ItemAsked) -> Items:
     """Items that are had together with an item."""
     _require_item(service, asked.id)
-    return _listed(service, service.serving.also_bought(asked.id, asked.n, int(time.time() * 1000)))
+    return _listed(
+        service, service.serving.also_bought(asked.id, asked.n, int(time.time() * 1000), _filter(asked.filter))
+    )
 
 
 async def trending(service: Service, asked: TrendingAsked) -> Items:
     """The items that most is done with now."""
-    return _listed(service, service.serving.trending(asked.n, asked.category))
+    return _listed(service, service.serving.trending(asked.n, asked.category, _filter(asked.filter)))
 
 
 async def search(service: Service, asked: SearchAsked) -> Items:
     """Items whose text is near to a text."""
     if service.search is None or service.searching is None:
         raise Problem(Kind.NO_ENCODER, "this server was started without an encoder (--no-search): ask another one")
+    rules = _filter(asked.filter)
     replica = service.serving.replica.pinned()
     if not replica.searchable:
         return _listed(service, [])
@@ -102,7 +106,7 @@ async def search(service: Service, asked: SearchAsked) -> Items:
         vector = await service.searching.ask(Phrase(asked.text, replica.model))
     except NoEncoderError as error:
         raise Problem(Kind.NO_ENCODER, str(error)) from None
-    return _near(service, await service.serving.nearest(vector[None], asked.n, replica))
+    return _near(service, await service.serving.nearest(vector[None], asked.n, replica, rules))
 
 
 async def answer(service: Service, asked: AnswersAsked) -> Reply:
@@ -171,15 +175,19 @@ def _lines(body: bytes, limits: Limits) -> list[Line]:
     return [*splitter.feed(body), *splitter.feed(b"")] if body else []
 
 
-def _rules(asked: RecommendationsAsked) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
-    for name, text, read in (("filter", asked.filter, parse_filter), ("boost", asked.boost, parse_boost)):
-        if text is not None:
-            try:
-                rules.append(read(text))
-            except RuleError as error:
-                raise Problem(Kind.INVALID, f"`{name}`: {error}") from None
-    return tuple(rules)
+def _filter(text: str | None) -> tuple[Rule, ...]:
+    return _rule("filter", text, parse_filter)
+
+
+def _boost(text: str | None) -> tuple[Rule, ...]:
+    return _rule("boost", text, parse_boost)
+
+
+def _rule(name: str, text: str | None, read: Callable[[str], Rule]) -> tuple[Rule, ...]:
+    try:
+        return () if text is None else (read(text),)
+    except RuleError as error:
+        raise Problem(Kind.INVALID, f"`{name}`: {error}") from None
 
 
 def _unexplained(item: RecommendedItem) -> RecommendedItem:

@@ -23,11 +23,14 @@ class UserAsked(Asked, frozen=True):
     id: Annotated[Id, Meta(description="the shopper: key of their events")]
 
 
+Filter = Annotated[str, Meta(max_length=1000, description="rules language: only items that meet it")]
+
+
 class RecommendationsAsked(UserAsked, frozen=True):
     """Recommendations for a shopper."""
 
     n: Count | None = None
-    filter: Annotated[str, Meta(max_length=1000, description="rules language: only items that meet it")] | None = None
+    filter: Filter | None = None
     boost: (
         Annotated[str, Meta(max_length=1000, description="rules language: CONDITION by FACTOR, preferred items")] | None
     ) = None
@@ -46,6 +49,7 @@ class ItemAsked(Asked, frozen=True):
 
     id: Annotated[Id, Meta(description="item id")]
     n: Count = 20
+    filter: Filter | None = None
 
 
 class TrendingAsked(Asked, frozen=True):
@@ -53,6 +57,7 @@ class TrendingAsked(Asked, frozen=True):
 
     n: Count = 20
     category: Annotated[str, Meta(max_length=256, description="only items of this (finest) category")] | None = None
+    filter: Filter | None = None
 
 
 class SearchAsked(Asked, frozen=True):
@@ -60,6 +65,7 @@ class SearchAsked(Asked, frozen=True):
 
     text: Annotated[str, Meta(min_length=1, max_length=1024)]
     n: Count = 20
+    filter: Filter | None = None
 
 
 class AnswersAsked(Asked, frozen=True):

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse, web
 
+from streams import serving
+from streams.core.rules import parse_filter
 from streams.engine.publisher import PublishError
 from streams.settings import ApiSettings
 from streams.web import admission
@@ -348,3 +350,55 @@ def test_buckets_that_are_full_again_are_let_go(monkeypatch: pytest.MonkeyPatch)
         assert buckets.take("regular", float(number)) == 0
     assert len(buckets) <= 20
     assert [buckets.take("regular", 999.0) == 0 for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "found"),
+    [
+        ("GET", "/v1/items/milk/similar?n=3&filter=category+%3D+%22drinks%22", {}, {"tea", "green tea"}),
+        ("GET", "/v1/items/milk/also-bought?filter=category+%3D+%22drinks%22", {}, set()),
+        ("GET", "/v1/items/milk/also-bought?filter=category+%3D+%22food%22", {}, {"bread"}),
+        ("GET", "/v1/trending?filter=category+%3D+%22drinks%22", {}, {"tea"}),
+        ("GET", "/v1/trending?n=1&filter=not+purchased+and+category+%3D+%22food%22", {}, {"bread"}),
+        ("POST", "/v1/search", {"json": {"text": "The milk", "n": 2, "filter": 'category = "drinks"'}}, None),
+    ],
+)
+async def test_lists_are_filtered_by_rules(
+    shop: HttpShop, method: str, path: str, options: dict[str, Any], found: set[str] | None
+) -> None:
+    async with shop.client() as http, http.request(method, path, **options) as response:
+        items = [item["item"] for item in (await response.json())["items"]]
+    if found is None:
+        assert set(items) == {"tea", "green tea"}
+    else:
+        assert set(items) == found
+
+
+async def test_a_filter_that_few_meet_is_looked_for_farther_away(
+    shop: HttpShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    nearest = shop.shop.replica.nearest
+
+    async def counting(queries: Any, count: int) -> list[list[str]]:
+        asked.append(count)
+        return await nearest(queries, count)
+
+    monkeypatch.setattr(serving, "OVERSAMPLE", 1)
+    monkeypatch.setattr(serving, "WIDER", 2)
+    monkeypatch.setattr(shop.shop.replica, "pinned", lambda: shop.shop.replica)
+    monkeypatch.setattr(shop.shop.replica, "nearest", counting)
+    everything = await shop.serving.similar("milk", 9)
+    last = everything.items[-1]
+    rules = (parse_filter(f'id = "{last}"'),)
+    asked.clear()
+    assert (await shop.serving.similar("milk", 1, rules)).items == [last]
+    assert asked == [2, 4, 8, 16]
+    monkeypatch.setattr(serving, "FARTHEST", 4)
+    assert (await shop.serving.similar("milk", 1, rules)).items == []
+
+
+@pytest.mark.parametrize("path", ["/v1/items/milk/similar", "/v1/items/milk/also-bought", "/v1/trending"])
+async def test_a_wrong_filter_of_a_list_is_told(shop: HttpShop, path: str) -> None:
+    async with shop.client() as http, http.get(f"{path}?filter=price") as response:
+        assert (await problem(response, 400, "invalid-request")).startswith("`filter`: ")
