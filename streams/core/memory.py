@@ -20,8 +20,8 @@ from streams.core.events import EventType, Interaction
 HABITS = 256
 """Bought items kept; past that the one with the smallest decayed mass goes."""
 
-PAST = 64
-PAST_MOST = 96
+PAST = 48
+PAST_MOST = 64
 """Other items kept: a memory that grows past `PAST_MOST` keeps its `PAST` heaviest, so that newcomers have time."""
 
 AGAINST = 64

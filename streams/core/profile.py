@@ -220,6 +220,8 @@ def interests(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) ->
 def purchases(profile: Profile, now: int) -> dict[str, float]:
     """How often, decayed to `now`, each item was bought and not sent back. Items of which none is left are left out."""
     counts = decay.values_at((habit.log_mass for habit in profile.habits.values()), now, profile.habits_ms)
+    if not profile.against:
+        return dict(zip(profile.habits, counts, strict=True))
     left: dict[str, float] = {}
     for count, (item, habit) in zip(counts, profile.habits.items(), strict=True):
         word = profile.against.get(item)
