@@ -146,6 +146,11 @@ def profile_keys(user: str) -> tuple[bytes, bytes]:
     return own, _APART + own
 
 
+def is_joined(key: bytes) -> bool:
+    """Whether a key of the `profiles` table is of what has moved to a user."""
+    return key.startswith(_APART)
+
+
 def decode_whole(own: bytes | None, joined: bytes | None) -> Profile:
     """A user's profile, of the rows under `profile_keys`.
 

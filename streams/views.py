@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from streams.core.events import EventType
 from streams.engine.deadletters import Refused, refused
 from streams.engine.effects import Record, RejectReason
 from streams.records import CatalogueItem, Event, Recommendation
@@ -49,7 +50,10 @@ def event(record: Record, titles: Titles) -> str:
     found = _decoded(record, Event)
     if isinstance(found, str):
         return found
-    what = _named(found.item, titles) if found.item else repr(found.query or "")
+    if found.item:
+        what = _named(found.item, titles)
+    else:
+        what = f"as {found.alias}" if found.type is EventType.LOGIN else repr(found.query or "")
     value = "" if found.value is None else f"  ({found.value:g})"
     shopper = found.user or found.anonymous_id or "nobody"
     return f"{moment(found.time)}  {click.style(shopper, bold=True)}  {found.type.value:<10}  {what}{value}"

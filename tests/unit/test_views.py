@@ -50,6 +50,7 @@ def test_event_is_a_line() -> None:
         "2026-01-05 10:00:00  u-1842  view        Claw hammer (hammer-16oz)"
     ]
     assert _seen(views.event(_sample("purchase"), {})) == ["2026-01-05 10:01:35  u-1842  purchase    nails-50mm  (2)"]
+    assert _seen(views.event(_sample("login"), {})) == ["2026-01-05 10:02:00  cookie-5e1  login       as u-1842"]
 
 
 def test_item_is_a_line_and_so_is_its_deletion() -> None:
