@@ -10,7 +10,7 @@ import pytest
 
 from tests.brokers import until
 from tests.faults.harness import PARTITIONS, Scenario, Shop, Shops, assert_goes_wrong
-from tests.faults.processes import EndedError, Worker
+from tests.faults.processes import PATIENCE_S, EndedError, Worker
 from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -125,7 +125,7 @@ def full(disk: Path, *, while_it_runs: bool) -> Scenario[Shop]:
         worker.start()
         await shop.produce(2_000, seed=seed)
         await shop.caught_up()
-        await until(worker.is_ready)
+        await until(worker.is_ready, PATIENCE_S)
         if not while_it_runs:
             worker.kill()
         ballast = fill(disk)
@@ -133,13 +133,13 @@ def full(disk: Path, *, while_it_runs: bool) -> Scenario[Shop]:
             if not while_it_runs:
                 worker.start()
             async with shop.load(seed):
-                await until(worker.is_troubled)
+                await until(worker.is_troubled, PATIENCE_S)
                 await asyncio.sleep(1.0)
                 assert await worker.is_troubled(), "readiness comes and goes on a full disk"
                 ballast.unlink()
                 await shop.progress()
             await shop.caught_up()
-            await until(worker.is_ready)
+            await until(worker.is_ready, PATIENCE_S)
             await worker.stop()
             await shop.assert_exact(worker)
         finally:

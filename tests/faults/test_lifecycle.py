@@ -20,6 +20,7 @@ from streams.web.probes import probes
 from tests.brokers import until
 from tests.faults.counting_worker import counting_app
 from tests.faults.harness import PARTITIONS, Shop, Shops
+from tests.faults.processes import PATIENCE_S
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -46,7 +47,7 @@ async def settled(*apps: EngineApp) -> None:
         held = [app.positions() for app in apps]
         return sum(map(len, held)) == PARTITIONS and all(held) and not any(app.rebalancing for app in apps)
 
-    await until(all_assigned, 60)
+    await until(all_assigned, PATIENCE_S)
 
 
 @pytest.mark.parametrize("static", [True, False])

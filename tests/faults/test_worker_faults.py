@@ -9,7 +9,7 @@ from tests.brokers import until
 from tests.faults.counting import POISON, SLOW
 from tests.faults.counting_worker import SESSION_S
 from tests.faults.harness import LONG, InexactError, Shop, Shops, assert_goes_wrong
-from tests.faults.processes import EndedError
+from tests.faults.processes import PATIENCE_S, EndedError
 from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -175,12 +175,12 @@ async def undeliverable(shop: Shop, seed: int) -> None:
     async def decided() -> bool:
         return await worker.is_troubled() or await shop.is_caught_up()
 
-    await until(decided, 60)
+    await until(decided, PATIENCE_S)
     if not await worker.is_troubled():
         raise InexactError("records that had to go to the dead letters were acknowledged")
     await shop.create_dead_letters()
     await shop.caught_up()
-    await until(worker.is_ready)
+    await until(worker.is_ready, PATIENCE_S)
     await worker.stop()
     await shop.assert_exact(worker)
     letters = await shop.read(shop.role.dlq.name)
