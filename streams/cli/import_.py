@@ -164,11 +164,12 @@ async def _look(shop: Shop, asked: Asked, work: Import, bars: Progress) -> None:
     def tell(done: int, total: int) -> None:
         bars.update(bar, completed=done, total=total)
 
+    formats = work.converter.limits.formats
     async with shop.reader() as consumer:
         if asked.plan.kind is Kind.EVENTS:
-            work.events = await known.events(consumer, shop.topics.events, tell)
+            work.events = await known.events(consumer, shop.topics.events, formats, tell)
         else:
-            work.items = await known.items(consumer, shop.topics.catalogue, tell)
+            work.items = await known.items(consumer, shop.topics.catalogue, formats, tell)
     bars.remove_task(bar)
 
 

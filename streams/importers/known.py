@@ -1,12 +1,14 @@
 """What the topics have already: so that an import goes on where one stopped, and a second one applies nothing twice."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from hashlib import blake2b
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from streams import follow
+from streams.formats.base import FormatError
+from streams.formats.reading import Formats, Subject
 from streams.importers.convert import identity
 from streams.topics import Topic
 
@@ -23,26 +25,32 @@ class _Id(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Id).decode
 
 
-async def events(consumer: AIOKafkaConsumer, topic: Topic, progress: Progress) -> set[int]:
-    """The identities of all events on the log, whoever sent them."""
+async def events(consumer: AIOKafkaConsumer, topic: Topic, formats: Formats, progress: Progress) -> set[int]:
+    """The identities of all events on the log, whoever sent them and in whichever format."""
     found = set()
-    spans = await follow.whole(consumer, topic.name, topic.partitions)
-    total = sum(span.size for span in spans.values())
-    done = 0
-    async for record in follow.between(consumer, spans):
-        done += 1
-        if done % _TELL_EVERY == 0:
-            progress(done, total)
+    async for _, value in _values(consumer, topic, formats, Subject.EVENTS, progress):
         try:
-            found.add(identity(_decode(record.value or b"").id))
+            found.add(identity(_decode(value or b"").id))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue  # no event: a worker refuses it
     return found
 
 
-async def items(consumer: AIOKafkaConsumer, topic: Topic, progress: Progress) -> dict[bytes, bytes]:
-    """Item id → digest of its newest record."""
+async def items(consumer: AIOKafkaConsumer, topic: Topic, formats: Formats, progress: Progress) -> dict[bytes, bytes]:
+    """Item id → digest of what its newest record says, as JSON."""
     found: dict[bytes, bytes] = {}
+    async for key, value in _values(consumer, topic, formats, Subject.CATALOGUE, progress):
+        if value is not None:
+            found[key] = digest(value)
+        else:
+            found.pop(key, None)
+    return found
+
+
+async def _values(
+    consumer: AIOKafkaConsumer, topic: Topic, formats: Formats, subject: Subject, progress: Progress
+) -> AsyncIterator[tuple[bytes, bytes | None]]:
+    """Key and value of every record of a topic that has a key, the value as JSON; what is in no format is left out."""
     spans = await follow.whole(consumer, topic.name, topic.partitions)
     total = sum(span.size for span in spans.values())
     done = 0
@@ -50,11 +58,15 @@ async def items(consumer: AIOKafkaConsumer, topic: Topic, progress: Progress) ->
         done += 1
         if done % _TELL_EVERY == 0:
             progress(done, total)
-        if record.key and record.value is not None:
-            found[record.key] = digest(record.value)
+        if record.key and record.value is None:
+            yield record.key, None
         elif record.key:
-            found.pop(record.key, None)
-    return found
+            await formats.learn_patiently([record])
+            try:
+                value = formats.json(record, subject)
+            except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            yield record.key, value
 
 
 def digest(value: bytes) -> bytes:

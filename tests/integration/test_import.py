@@ -94,15 +94,20 @@ def test_events_that_others_sent_are_passed_over_too(
 
     async def others() -> None:
         async with desk(shop_topics, bootstrap) as shop:
-            for value in (*map(msgspec.json.encode, lines[:3]), b"no event", None):
+            for value in (*map(msgspec.json.encode, lines[:3]), b"no event", b"\0", None):
                 await shop.put(shop_topics.events, "anna", value)
+            # The same as a CloudEvent, whose headers have the id.
+            said = {name: lines[3][name] for name in ("user", "item", "time")}
+            headers = [("ce_specversion", b"1.0"), ("ce_id", b"e3"), ("ce_source", b"/shop"), ("ce_type", b"view")]
+            value = msgspec.json.encode(said)
+            await shop.producer.send_and_wait(shop_topics.events.name, value, key=b"anna", headers=headers)
 
     asyncio.run(others())
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
     code, out, err = upwell("jsonl", "events.jsonl", "--as", "events")
     assert (code, err) == (0, "")
     assert out == (
-        "Sent 4,497 events of 4,500 rows: 3 were there already, 0 came twice, 0 rows were left out, 0 rejected.\n"
+        "Sent 4,496 events of 4,500 rows: 4 were there already, 0 came twice, 0 rows were left out, 0 rejected.\n"
     )
 
 
