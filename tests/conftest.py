@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from streams.admin import create_topics
 from streams.broker import Broker
@@ -13,6 +14,10 @@ from streams.topics import Topics, topics
 from tests import brokers
 
 PARTITIONS = 2
+
+# No test asserts a time, and a machine that is busy is no defect of what is tested.
+hypothesis_settings.register_profile("upwell", deadline=None)
+hypothesis_settings.load_profile("upwell")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from streams.edge import AcceptedEvent, accept_event, accept_item, limits_of
 from streams.engine.effects import Rejection, RejectReason
 from streams.errors import ConfigError
 from streams.partitioning import Partitioner, partition_of
+from streams.pseudonyms import is_pseudonym, new_line, parse
 from streams.settings import Settings
 from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
 
@@ -176,3 +177,12 @@ def test_half_lives_come_from_the_settings() -> None:
     assert (limits.half_lives.habits_ms, limits.half_lives.intent) == (30 * 86_400_000, math.inf)
     with pytest.raises(ConfigError, match="UPWELL_HALF_LIVES: unknown half-life 'sleep'"):
         limits_of(Settings(half_lives={"sleep": 1}))
+
+
+def test_a_login_of_pseudonyms_names_a_pseudonym_and_finds_the_ids_partition() -> None:
+    limits = replace(LIMITS, partitions=5, pseudonyms=parse(new_line(1)))
+    accepted = accept_event(login(), limits)
+    assert isinstance(accepted, AcceptedEvent)
+    assert accepted.arrival.login is not None
+    assert is_pseudonym(accepted.arrival.login.user)
+    assert accepted.arrival.login.partition == partition_of("anna", 5)
