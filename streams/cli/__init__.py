@@ -32,6 +32,7 @@ COMMANDS = {
     "evaluate": "What a policy is worth on a recorded log, beside baselines.",
     "replay": "State and recommendations once more, from the topics.",
     "reset": "Let the state go, to have it rebuilt from events and catalogue.",
+    "plan": "Cores, memory, disks and topics that a shop needs.",
     "topics": "Create the topics, list them, compare them with the contract.",
     "broker": "Run a Kafka broker on this machine.",
     "model": "Fetch and inspect the sentence encoder.",
