@@ -1,10 +1,11 @@
 """The live page in a real Chromium: what it shows, by keyboard, on a phone, for everybody, without the internet."""
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright, expect
 
+from streams.pseudonyms import Pseudonyms
 from streams.web.keys import Keyring, Scope, new
 from tests.unit.http_shop import HttpShop
-from tests.unit.records import FakeRecord, event
+from tests.unit.records import LIMITS, FakeRecord, event
 from tests.unit.shop import TOPICS
 
 PHONE = {"width": 375, "height": 720}
@@ -107,6 +109,24 @@ async def test_a_shopper_is_followed_and_what_changes_is_said(shop: HttpShop) ->
         await page.locator("#slate summary").first.click()
         await expect(page.locator("#slate .share").first).to_contain_text("%")
         assert opened.complaints == []
+
+
+@pytest.fixture
+def veiled() -> HttpShop:
+    return HttpShop(replace(LIMITS, pseudonyms=Pseudonyms(1, (b"k" * 32,))))
+
+
+async def test_a_shopper_is_followed_by_pseudonym(veiled: HttpShop) -> None:
+    names = veiled.limits.pseudonyms
+    assert names
+    async with window(veiled, path="/#user=anna") as opened:
+        page = opened.page
+        await expect(page.get_by_role("heading", name=f"{names.of('anna')}, live")).to_be_visible()
+        await expect(page.locator("#status")).to_have_text("Live")
+        await expect(page).to_have_url(re.compile(f"#user={names.of('anna')}$"))
+        opened.passes(event(7, type="view", item="cups"))
+        await expect(page.locator("#change")).to_have_text("Just now: view The cups")
+        await expect(page.locator("body")).not_to_contain_text("anna")
 
 
 async def test_flow_and_health_are_shown_and_can_be_held(shop: HttpShop) -> None:

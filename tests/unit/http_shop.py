@@ -28,7 +28,7 @@ from streams.web.securing import Secured
 from streams.web.serve import LINE_BYTES, front_of
 from streams.web.tokens import Tokens
 from tests.unit.answer_shop import WORDING
-from tests.unit.records import LIMITS, event, item
+from tests.unit.records import LIMITS, FakeRecord, event, item
 from tests.unit.shop import TOPICS, Shop
 
 Client = TestClient[Any, Any]
@@ -79,19 +79,27 @@ async def looked() -> tuple[list[RoleState], int | None]:
     return [RoleState("profiles", "stable", 3, 7)], 0
 
 
-class HttpShop:
-    """Shoppers anna (bought milk and bread) and bert (viewed tea), ten items, and a service for them."""
+NAMES = ("milk", "bread", "butter", "tea", "coffee", "cups", "oat milk", "rye bread", "green tea", "gone")
+ITEMS = [
+    item(name, offset, category=["food"] if "tea" not in name else ["drinks"], available=name != "gone")
+    for offset, name in enumerate(NAMES)
+]
+HAPPENED = [event(0), event(1, item="bread"), event(2, user="bert", type="view", item="tea")]
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+
+class HttpShop:
+    """Shoppers anna (bought milk and bread) and bert (viewed tea), ten items, and a service for them; or others."""
+
+    def __init__(
+        self,
+        limits: Limits = LIMITS,
+        items: Sequence[FakeRecord] = ITEMS,
+        happened: Sequence[FakeRecord] = HAPPENED,
+    ) -> None:
         self.limits = limits
         self.shop = Shop(limits=limits)
         self.shop.replica.lexicon = Lexicon()
-        names = ("milk", "bread", "butter", "tea", "coffee", "cups", "oat milk", "rye bread", "green tea", "gone")
-        self.shop.catalogue(*(
-            item(name, offset, category=["food"] if "tea" not in name else ["drinks"], available=name != "gone")
-            for offset, name in enumerate(names)
-        ))  # fmt: skip
-        happened = event(0), event(1, item="bread"), event(2, user="bert", type="view", item="tea")
+        self.shop.catalogue(*items)
         self.shop.events(*happened)
         # Delivered again they change nothing, and what is recommended then knows of all that they led to.
         self.topic = {answer.user: answer for answer in self.shop.events(*happened)}

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from streams import cli
+from tests.browser.pictures import MOST_BYTES, SHOWN
 from tests.documents import ROOT, Block, blocks, pages, upwells
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
@@ -104,3 +105,12 @@ def test_the_tests_that_pages_name_exist() -> None:
         if not (ROOT / path).exists() or (name and f"def {name}(" not in (ROOT / path).read_text())
     ]
     assert missing == []
+
+
+def test_pictures_are_small_shown_and_taken_by_the_script() -> None:
+    pictures = {path.name: path for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert set(pictures) == set(SHOWN)
+    text = "".join(page.read_text(encoding="utf-8") for page in pages())
+    for name, path in pictures.items():
+        assert path.stat().st_size <= MOST_BYTES
+        assert f"pictures/{name}" in text

@@ -7,6 +7,7 @@ const CHANNELS = {
   popular: "popular now",
   buy_again: "bought again",
   neighbours: "had together",
+  segment: "popular among shoppers like this one",
   fresh: "new here",
 };
 

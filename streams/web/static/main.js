@@ -48,7 +48,7 @@ function reopen() {
 async function follow(id) {
   try {
     await shopper.follow(id);
-    history.replaceState(null, "", `#user=${encodeURIComponent(id)}`);
+    history.replaceState(null, "", `#user=${encodeURIComponent(shopper.id)}`);
     reopen();
     byId("shopper").focus();
   } catch (problem) {

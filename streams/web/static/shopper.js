@@ -15,14 +15,20 @@ export class Shopper {
   }
 
   async follow(id) {
-    this.id = id;
+    this.known(id);
     this.ranks = null;
-    byId("user").value = id;
-    byId("shopper-title").textContent = `${id}, live`;
     const found = await get(`${user(id)}/recommendations`, { n: SHOWN });
     if (this.id !== id) return;
+    this.known(found.user);
     this.show(found.items, found.titles);
     say("change", found.stage === "popularity" ? "Nothing is known of this shopper yet: what is popular." : "As it is now.");
+  }
+
+  // Behind the edge a shopper may go by a pseudonym: from then on that is the name here, too.
+  known(id) {
+    this.id = id;
+    byId("user").value = id;
+    byId("shopper-title").textContent = `${id}, live`;
   }
 
   // Messages of the stream; those about others are not for here.
