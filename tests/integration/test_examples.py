@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.broker import java, maven
 from streams.core.events import WEIGHTS
-from streams.edge import Limits, accept_event, accept_item
+from streams.edge import Limits, accept_event, accept_item, accept_question
 from streams.engine.effects import Rejection
-from streams.records import Recommendation, Trigger
+from streams.records import Answer, Recommendation, Trigger
 from streams.samples import SAMPLES
 from streams.settings import Settings
 from streams.topics import Topic, Topics, topics
@@ -62,13 +63,14 @@ async def _records(bootstrap: str, topic: Topic, count: int) -> list[Any]:
     return records
 
 
+async def _write(bootstrap: str, topic: Topic, *records: tuple[str, msgspec.Struct]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        for key, record in records:
+            await producer.send_and_wait(topic.name, msgspec.json.encode(record), key=key.encode())
+
+
 async def _recommend(bootstrap: str, contract: Topics, *recommendations: Recommendation) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
-    await producer.start()
-    for recommendation in recommendations:
-        value = msgspec.json.encode(recommendation)
-        await producer.send_and_wait(contract.recommendations.name, value, key=recommendation.user.encode())
-    await producer.stop()
+    await _write(bootstrap, contract.recommendations, *((one.user, one) for one in recommendations))
 
 
 def _sample() -> Recommendation:
@@ -121,6 +123,70 @@ def test_java_example_speaks_of_the_same_topics() -> None:
     }
 
 
+async def _plays_the_worker(command: tuple[str | Path, ...], machine: Machine, contract: Topics, bootstrap: str) -> str:
+    """What a program prints that sends one event or question and waits for what it brings about."""
+    asks = "ask" in command
+    process = machine.start(*command)
+    try:
+        (record,) = await _records(bootstrap, contract.questions if asks else contract.events, 1)
+        if asks:
+            accepted = accept_question(record, LIMITS)
+            assert not isinstance(accepted, Rejection), accepted.detail
+            answer = SAMPLES["answer"]
+            assert isinstance(answer, Answer)
+            assert (record.key, accepted[1].user) == (b"anna", "anna")
+            reply = msgspec.structs.replace(answer, id="1" * 32, question=accepted[1].id, user="anna")
+            await _write(bootstrap, contract.answers, ("anna", answer), ("anna", reply))
+        else:
+            event = accept_event(record, LIMITS)
+            assert not isinstance(event, Rejection), event.detail
+            trigger = Trigger(
+                record.topic, record.partition, record.offset, event.event.id, event.event.type, record.timestamp
+            )
+            reply = msgspec.structs.replace(_sample(), user="anna", trigger=trigger)
+            await _recommend(bootstrap, contract, _sample(), reply)
+        out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, err
+    return out
+
+
+EVENT, QUESTION = ("anna", "view", "saw-hand"), ("anna", "ask", "how much is the saw?")
+
+
+async def test_python_with_the_helper_gets_its_answers(machine: Machine, shop_topics: Topics, bootstrap: str) -> None:
+    program = (sys.executable, EXAMPLES / "with_upwell.py")
+    out = await _plays_the_worker((*program, *EVENT), machine, shop_topics, bootstrap)
+    assert out.splitlines()[0] == "for anna"
+    assert "mallet-rubber" in out.splitlines()[1]
+    out = await _plays_the_worker((*program, *QUESTION), machine, shop_topics, bootstrap)
+    assert out == "Claw hammer, 16 oz, hickory handle: 24.90 EUR.\n"
+
+
+if shutil.which("npm"):
+
+    @pytest.fixture(scope="module")
+    def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """The example, with the client that its lock file names."""
+        home = tmp_path_factory.mktemp("js") / "js"
+        shutil.copytree(EXAMPLES / "js", home, ignore=shutil.ignore_patterns("node_modules"))
+        command = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return home / "send-and-wait.mjs"
+
+    async def test_javascript_example_gets_its_answers(
+        javascript: Path, machine: Machine, shop_topics: Topics, bootstrap: str
+    ) -> None:
+        out = await _plays_the_worker(("node", javascript, *EVENT), machine, shop_topics, bootstrap)
+        assert out.splitlines()[0] == "for anna"
+        assert "mallet-rubber" in out.splitlines()[1]
+        out = await _plays_the_worker(("node", javascript, *QUESTION), machine, shop_topics, bootstrap)
+        assert out == "Claw hammer, 16 oz, hickory handle: 24.90 EUR.\n"
+
+
 def _jdk() -> Path | None:
     """A Java that runs source files, where the jars are there or can be had."""
     found = java.find()
@@ -141,21 +207,6 @@ if (JDK := _jdk()) is not None:
             f"{maven.jars(settings.cache_dir, print)}/*",
             EXAMPLES / "SendAndWait.java",
         )
-        process = machine.start(*command, "anna", "view", "saw-hand")
-        try:
-            (record,) = await _records(bootstrap, shop_topics.events, 1)
-            accepted = accept_event(record, LIMITS)
-            assert not isinstance(accepted, Rejection), accepted.detail
-            event = accepted.event
-            assert (event.user, event.type.value, event.item) == ("anna", "view", "saw-hand")
-            trigger = Trigger(record.topic, record.partition, record.offset, event.id, event.type, record.timestamp)
-            await _recommend(
-                bootstrap, shop_topics, _sample(), msgspec.structs.replace(_sample(), user="anna", trigger=trigger)
-            )
-            out, err = await asyncio.to_thread(process.communicate, timeout=60)
-        finally:
-            process.kill()
-            process.communicate()
-        assert process.returncode == 0, err
+        out = await _plays_the_worker((*command, *EVENT), machine, shop_topics, bootstrap)
         assert out.splitlines()[0] == "for anna"
         assert "mallet-rubber" in out.splitlines()[1]
