@@ -10,13 +10,18 @@ had is left out. After the set its pairs are learnt, as the role `head` learns t
 each, at most `BATCH` together. Hit rate and NDCG at 20 of the questions between 30 % and 60 % of the log, by which the
 settings of `streams.core.head` were chosen, and of those behind; differences of NDCG with 95 % intervals over users
 (paired bootstrap).
+
+With `--whole` the whole recommender is asked, with the default policy, behind 60 % of the log: all channels, fused and
+diversified; once with what the head has learnt by then and once without.
 """
 
 import argparse
 import asyncio
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -25,17 +30,22 @@ from encoders.models import DEFAULT, load_encoder
 from streams.core import cooccurrence, decay, profile
 from streams.core.candidates import merge
 from streams.core.head import BATCH, Head, Pairs, log_chances, seen, steered, untaught
+from streams.core.policy import Policy
 from streams.core.profile import Interest, Profile
 from streams.core.trending import HALF_LIFE_MS
 from streams.edge import AcceptedEvent, accept_event, limits_of
 from streams.evaluation import log as logs
-from streams.evaluation import metrics, questions
+from streams.evaluation import metrics, prequential, questions
 from streams.evaluation.bootstrap import interval, resample
 from streams.evaluation.log import EventSet, Log
+from streams.evaluation.past import Past
+from streams.evaluation.prequential import PolicyContender
 from streams.evaluation.questions import Question, Reading, Targets
+from streams.evaluation.state import State
 from streams.evaluation.study import TOPICS
 from streams.items import ItemEncoder, Recipe
 from streams.records import CatalogueItem
+from streams.replicas import Replica
 from streams.settings import Settings
 from streams.topics import item_partition
 
@@ -117,9 +127,13 @@ class Shop:
 LIMITS = limits_of(Settings())
 
 
-def read(folder: Path, model: str, partitions: int) -> tuple[Log, Shop]:
+async def read_log(folder: Path) -> Log:
     paths = [str(folder / name) for name in ("catalogue.jsonl", "events.jsonl")]
-    log = asyncio.run(logs.read(paths, LIMITS, (TOPICS.catalogue.name, TOPICS.events.name), print))
+    return await logs.read(paths, LIMITS, (TOPICS.catalogue.name, TOPICS.events.name), print)
+
+
+def read(folder: Path, model: str, partitions: int) -> tuple[Log, Shop]:
+    log = asyncio.run(read_log(folder))
     items = [msgspec.json.decode(record.value or b"", type=CatalogueItem) for record in log.catalogue]
     encoder = ItemEncoder(load_encoder(model, Settings().cache_dir, build=True), Recipe())
     vectors = asyncio.run(encoder.encode(items))
@@ -149,26 +163,64 @@ def answers(log: Log, shop: Shop, limit: int) -> dict[str, list[tuple[Question, 
     return told
 
 
-def report(told: Mapping[str, list[tuple[Question, list[list[int]]]]], shop: Shop) -> None:
-    for part, answered in sorted(told.items()):
-        targets = [[shop.places[item] for item in question.targets] for question, _ in answered]
-        users = np.unique([question.user for question, _ in answered], return_inverse=True)[1]
-        figures = []
-        for which in range(2):
-            ranks = metrics.ranks(targets, np.array([lists[which] for _, lists in answered], np.int32))
-            figures.append([metrics.measure(metric, ranks, CUT) for metric in ("hit_rate", "ndcg")])
-        drawn = resample([figures[0][1], figures[1][1]], users)
-        spread = interval(drawn[1] - drawn[0])
-        plain, turned = ([round(one.value or 0.0, 4) for one in row] for row in figures)
-        print(
-            f"  {part:12} {len(targets):5,} sets   HR {plain[0]:.4f} -> {turned[0]:.4f}   NDCG {plain[1]:.4f} -> ",
-            end="",
-        )
-        print(
-            f"{turned[1]:.4f}   difference {turned[1] - plain[1]:+.4f} [{spread[0]:+.4f}, {spread[1]:+.4f}]"
-            if spread
-            else ""
-        )
+def compared(part: str, asked: Sequence[Question], lists: Sequence[np.ndarray], places: Mapping[str, int]) -> None:
+    """Print what two have found: lists are int32 (questions, CUT) catalogue places."""
+    targets = [[places[item] for item in question.targets] for question in asked]
+    users = np.unique([question.user for question in asked], return_inverse=True)[1]
+    rates, gains = (
+        [metrics.measure(metric, metrics.ranks(targets, one), CUT) for one in lists] for metric in ("hit_rate", "ndcg")
+    )
+    drawn = resample(gains, users)
+    spread = interval(drawn[1] - drawn[0])
+    assert spread is not None
+    (hits, more_hits), (gain, more) = ([one.value or 0.0 for one in both] for both in (rates, gains))
+    print(
+        f"  {part:12} {len(asked):5,} sets   HR {hits:.4f} -> {more_hits:.4f}   NDCG {gain:.4f} -> {more:.4f}   "
+        f"difference {more - gain:+.4f} [{spread[0]:+.4f}, {spread[1]:+.4f}]"
+    )
+
+
+class Unsteered:
+    """A state as it would be without a head; somebody else lets it learn."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def replica(self) -> Replica:
+        view = copy.copy(self._state.replica)
+        view._heads = {}
+        return view
+
+    def profile(self, user: str) -> Profile:
+        return self._state.profile(user)
+
+    def learn(self, sets: Sequence[EventSet]) -> None:
+        pass
+
+    async def settle(self) -> None:
+        pass
+
+
+def whole(folder: Path, model: str, limit: int) -> None:
+    log = asyncio.run(read_log(folder))
+    encoder = ItemEncoder(load_encoder(model, Settings().cache_dir, build=True), Recipe())
+    state = State(TOPICS, LIMITS, encoder, teaches=True)
+
+    async def run() -> tuple[prequential.Trial, dict[str, int]]:
+        await state.stock(log.catalogue)
+        items = list(state.replica.facts)
+        reading = Reading(Targets.FIRST_TIME, start=MIDDLE, limit=limit)
+        asked = questions.ask(log, frozenset(items), reading)
+        places = {item: place for place, item in enumerate(items)}
+        plain = PolicyContender(Policy(), cast(State, Unsteered(state)), items, "without")
+        steering = PolicyContender(Policy(), state, items, "with")
+        return await prequential.run(log, asked, reading, [plain, steering], Past(places)), places
+
+    trial, places = asyncio.run(run())
+    print(f"{folder.name}, the whole recommender: {len(places):,} items, {len(log.events):,} events")
+    lists = [trial.answers[name].lists for name in ("without", "with")]
+    compared("60 to 100 %", trial.questions, lists, places)
 
 
 def main() -> None:
@@ -177,12 +229,18 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--partitions", type=int, default=4, help="of the topic of pairs (default: 4)")
     parser.add_argument("--limit", type=int, default=3_000, help="sets asked about in each part (default: 3000)")
+    parser.add_argument("--whole", action="store_true", help="ask the whole recommender")
     given = parser.parse_args()
     for folder in given.folders:
+        if given.whole:
+            whole(folder, given.model, given.limit)
+            continue
         log, shop = read(folder, given.model, given.partitions)
         told = answers(log, shop, given.limit)
         print(f"{folder.name}: {len(shop.items):,} items, {len(log.events):,} events, {given.partitions} partitions")
-        report(told, shop)
+        for part, answered in sorted(told.items()):
+            lists = [np.array([both[which] for _, both in answered], np.int32) for which in range(2)]
+            compared(part, [question for question, _ in answered], lists, shop.places)
         for number, head in enumerate(shop.heads):
             said = "helps" if head.helps else "does not help"
             print(f"  head {number}: {head.batches:,} batches, {head.with_head:.4f} beside {head.without:.4f}: {said}")

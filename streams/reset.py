@@ -36,6 +36,7 @@ _SOURCES = {
     "profiles": ("events", Start.BEGINNING),
     # Pairs are made anew from the events: those on the topic are passed over.
     "neighbours": ("pairs", Start.LATEST),
+    "head": ("pairs", Start.LATEST),
 }
 """What each role reads, and where it shall begin."""
 

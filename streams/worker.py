@@ -2,7 +2,8 @@
 
     catalogue ──► [encoder]    ──► embeddings ──► replica ─┐
     events    ──► [profiles]   ◄────────────────────┼──────┤ ──► recommendations
-                      └─► pairs ──► [neighbours] ───┘      │
+                      └─► pairs ─┬► [neighbours] ───┤      │
+                                 └► [head] ─────────┘      │
     questions ──► [answers]    ◄───────────────────────────┘ ──► answers
 
 Each role is a Faust app of its own with its own consumer group, so that roles scale apart; one process may run all.
@@ -22,6 +23,7 @@ import structlog
 
 from streams import modelplan, policies
 from streams.admin import require_topics
+from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.edge import Limits, limits_of
@@ -61,6 +63,7 @@ class Role(StrEnum):
     ENCODER = "encoder"
     PROFILES = "profiles"
     NEIGHBOURS = "neighbours"
+    HEAD = "head"
     ANSWERS = "answers"
 
 
@@ -140,7 +143,7 @@ async def _work(
                     collect_ms=COLLECT_MS,
                 )
             )
-        if {Role.PROFILES, Role.ANSWERS}.intersection(roles):
+        if {Role.PROFILES, Role.HEAD, Role.ANSWERS}.intersection(roles):
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
             keeper = IndexKeeper(settings.data_dir / "index", indexes)
@@ -154,6 +157,12 @@ async def _work(
                 tables = (contract.trending, contract.erasures, contract.profiles)
                 role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles, also=(contract.merges,))
                 await parts.consume(role)
+            if Role.HEAD in roles:
+                teaching = HeadHandler(contract.pairs, replica)
+                learning = engine.Role(
+                    "head", contract.pairs, (contract.head,), contract.dlq, teaching, collect_ms=COLLECT_MS
+                )
+                await parts.consume(learning)
             if helpdesk is not None:
                 await parts.answer(helpdesk, contract, limits, load_encoder)
         gc.collect()

@@ -10,6 +10,7 @@ crash loses what was learnt since, which is little, and nothing is ever learnt t
 offset. Replays do not learn again: they use the weights on the topic, as they use the vectors there.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -68,12 +69,17 @@ class HeadHandler:
         learning = self._current(batch.partition, stored, replica.model, dim)
         if learning is None:
             return Effects()
+        # Whoever is interrupted while learning goes on from the row.
+        self._learning.pop(batch.partition, None)
         new = [record for record in batch.records if record.offset > learning.offset]
         deltas = [delta for record in new for delta in self._at_home(record.value or b"", batch.partition)]
-        await self._gather(learning, deltas, replica)
+        for start in range(0, len(deltas), BATCH):
+            await self._gather(learning, deltas[start : start + BATCH], replica)
+            while len(learning.items) >= BATCH:
+                learning.head = heads.seen(learning.head, self._taken(learning, replica))
+            await asyncio.sleep(0)  # some milliseconds: others want the event loop, too
         learning.offset = max(learning.offset, batch.records[-1].offset)
-        while len(learning.items) >= BATCH:
-            learning.head = heads.seen(learning.head, self._taken(learning, replica))
+        self._learning[batch.partition] = learning
         return Effects(rows={"head": self._rows(learning)})
 
     def _current(self, partition: int, stored: bytes | None, model: str, dim: int) -> _Learning | None:
@@ -88,8 +94,7 @@ class HeadHandler:
             offset = -1 if row is None else row.offset
             offset = offset if mine is None else max(offset, mine.offset)
             row = HeadRow(offset, model, heads.untaught(dim))
-        mine = self._learning[partition] = _Learning(row.model, row.head, row.offset, row.head)
-        return mine
+        return _Learning(row.model, row.head, row.offset, row.head)
 
     def _at_home(self, value: bytes, partition: int) -> Iterable[Delta]:
         """The deltas of a record that are whole here: those of items whose partition this is."""

@@ -17,7 +17,7 @@ from streams.items import ItemEncoder, load_item_encoder
 from streams.worker import Cluster, Role, run
 
 ALL = [role.value for role in Role]
-USUAL = [role.value for role in Role if role is not Role.ANSWERS]
+USUAL = [role.value for role in Role if role not in (Role.HEAD, Role.ANSWERS)]
 
 
 @click.command()
@@ -27,7 +27,8 @@ USUAL = [role.value for role in Role if role is not Role.ANSWERS]
     show_default=True,
     metavar="ROLE[,ROLE]",
     help="encoder: embeds catalogue changes. profiles: keeps profiles and recommends. neighbours: keeps what goes "
-    "together. answers: answers questions; it holds a copy of all profiles and an encoder of its own.",
+    "together. head: learns where shoppers go next. answers: answers questions; it holds a copy of all profiles and an "
+    "encoder of its own.",
 )
 @click.option("--require-gpu", is_flag=True, help="Fail unless the encoder runs on a GPU.")
 def worker(roles: str, require_gpu: bool) -> None:
@@ -41,6 +42,7 @@ def worker(roles: str, require_gpu: bool) -> None:
     Examples:
       upwell worker
       upwell worker --roles encoder --require-gpu
+      upwell worker --roles encoder,profiles,neighbours,head
       upwell worker --roles answers
       KAFKA_BOOTSTRAP_SERVERS=kafka:9092 UPWELL_SHOP=books upwell worker --roles profiles
     """
