@@ -92,6 +92,7 @@ class Look:
             "encoder": [topics.catalogue.name],
             "profiles": [topics.events.name, topics.merges.name],
             "neighbours": [topics.pairs.name],
+            "head": [topics.pairs.name],
             "answers": [topics.questions.name],
         }
 
