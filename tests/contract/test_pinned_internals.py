@@ -66,6 +66,8 @@ SOURCES = {
         "mode.threads:ServiceThread._gather_remaining_tasks": "6f65b92dd101",
         "aiokafka.consumer.consumer:AIOKafkaConsumer.start": "2f1ba7044332",
         "aiokafka.consumer.consumer:AIOKafkaConsumer.seek_to_committed": "f6cd85c8b70a",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.reset_generation": "537aa37c531b",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._do_commit_offsets": "c3a3ea5613f3",
         "aiokafka.consumer.fetcher:Fetcher.fetched_records": "be4348896b9b",
         "aiokafka.consumer.fetcher:Fetcher.seek_to": "f0ba6aba6c22",
         "aiokafka.consumer.fetcher:FetchResult.getall": "3e717e30de50",
