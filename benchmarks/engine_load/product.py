@@ -17,10 +17,11 @@ import uvloop
 
 from benchmarks.engine_load.child import Job, Meter, Usage, leave
 from benchmarks.engine_load.engine import Metered, run
-from benchmarks.engine_load.load import catalogue, create, item_name, item_vectors, publish, topic
+from benchmarks.engine_load.load import catalogue, item_name, item_vectors, publish, topic
 from index.hnsw import HnswIndex
 from index.live import LiveIndex
 from streams import codecs
+from streams.admin import create_topics
 from streams.agents.profiles import ProfilesHandler
 from streams.codecs import DIGEST_SIZE, Embedding
 from streams.core.policy import Policy
@@ -60,8 +61,7 @@ def _contract(job: Job) -> Topics:
 async def measure(job: Job) -> Usage:
     """Do the job."""
     contract, settings, kafka = _contract(job), Settings(data_dir=Path(job.directory)), KafkaSettings()
-    written = (contract.profiles, contract.trending, contract.pairs, contract.recommendations, contract.dlq)
-    await create(job.bootstrap, [*written, contract.neighbours])
+    await create_topics(job.bootstrap, kafka, contract)
     async with contextlib.AsyncExitStack() as stack:
         live: list[LiveIndex] = []
 
