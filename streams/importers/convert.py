@@ -12,13 +12,16 @@ from streams.importers.formats import Prepare
 from streams.importers.mapping import Fields, Plan, RefusedError, reach
 from streams.importers.rows import Row
 from streams.jsonl import BadLine, Kind, Line, Outgoing, parse
+from streams.pseudonyms import is_pseudonym
 
 ID_PREFIX = "imp-"
 """Before the ids of events that came without one."""
 
 _AT = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAMED = re.compile(r"field `(\w+)`|^`(\w+)`|neither `(\w+)`")
-_TIME = "event time"
+_BEGINNINGS = {"event time": "time", "a pseudonym": "user"}
+"""How messages begin that name no field, and which one they are about."""
+_SHOPPERS = ("user", "anonymous_id", "as")
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -78,8 +81,15 @@ class Converter:
         self.unseen.difference_update([column for column in self.unseen if reach(part, column) is not None])
         fields = self.plan.apply(part)
         if fields is not None and self.plan.kind is Kind.EVENTS and "id" not in fields:
-            fields["id"] = ID_PREFIX + blake2b(_encode(fields), digest_size=16).hexdigest()
+            fields["id"] = ID_PREFIX + blake2b(_encode(fields | self._unnamed(fields)), digest_size=16).hexdigest()
         return fields
+
+    def _unnamed(self, fields: Fields) -> Fields:
+        """Shoppers as their first pseudonyms, where there are any: who guesses an id must not be able to try it."""
+        if (pseudonyms := self.limits.pseudonyms) is None:
+            return {}
+        given = {name: fields[name] for name in _SHOPPERS if name in fields}
+        return {name: pseudonyms.all_of(who)[1] for name, who in given.items() if not is_pseudonym(who)}
 
     def _checked(self, fields: Fields, part: Fields, row: Row, now: int) -> Converted:
         checked = parse(Line(row.file, row.line, _encode(fields)), self.limits, self.plan.kind, now)
@@ -103,4 +113,4 @@ def _field_of(detail: str) -> str | None:
         return at[1].partition("[")[0]
     if named := _NAMED.search(detail):
         return named[1] or named[2] or named[3]
-    return "time" if detail.startswith(_TIME) else None
+    return next((name for start, name in _BEGINNINGS.items() if detail.startswith(start)), None)

@@ -30,6 +30,7 @@ ALIASES: Mapping[Kind, Mapping[str, tuple[str, ...]]] = {
         "value": ("value",),
         "session": ("session", "sessionid"),
         "anonymous_id": ("anonymousid",),
+        "as": ("as",),
         "query": ("query",),
     },
     Kind.CATALOGUE: {

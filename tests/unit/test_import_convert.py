@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from streams import pseudonyms
 from streams.core.events import EventType
 from streams.edge import Limits, limits_of
 from streams.errors import ConfigError
@@ -283,6 +285,34 @@ def test_files_have_the_shape_of_their_format() -> None:
         (Format.CSV, "a.txt"): Shape.CSV, (Format.PARQUET, "a"): Shape.PARQUET,
     }  # fmt: skip
     assert {at: shape_of(at[0], Path(at[1])) for at in shapes} == shapes
+
+
+KEYS = "1 sha256hmac:" + "A" * 43 + "\n2 sha256hmac:" + "B" * 43
+
+
+def test_where_there_are_pseudonyms_nothing_tells_who_it_was() -> None:
+    def made(keys: str, **change: Any) -> tuple[bytes, dict[str, Any]]:
+        limits = limits_of(Settings(pseudonym_keys=SecretStr(keys)))
+        some = Converter(Plan(Kind.EVENTS), preparer(Format.JSONL, Kind.EVENTS), limits)
+        found = some.convert(Row("file", 1, EVENT | change), NOW)
+        assert not isinstance(found, Reject), found
+        return found[0].record.key, json.loads(found[0].record.value or b"")
+
+    first, second = KEYS.splitlines()
+    key, event = made(KEYS)
+    assert key.decode() == event["user"] == pseudonyms.parse(KEYS).of("1842")
+    assert "1842" not in json.dumps(event)
+    assert event["id"] == made(first)[1]["id"], "another version makes no other event of it"
+    others = {made(second.replace("2 ", "1 "))[1]["id"], bodies(converter(Kind.EVENTS), EVENT)[0]["id"]}
+    assert event["id"] not in others, "without the key nobody can try who it was"
+
+
+def test_a_pseudonym_of_a_key_that_is_not_there_is_rejected() -> None:
+    limits = limits_of(Settings(pseudonym_keys=SecretStr(KEYS)))
+    some = Converter(Plan(Kind.EVENTS), preparer(Format.JSONL, Kind.EVENTS), limits)
+    refused = rejected(some, EVENT | {"user_id": "pn9_" + "a" * 32})
+    assert (refused.field, refused.column) == ("user", "user_id")
+    assert "key version 9" in refused.why
 
 
 def imported(work: Import, rows: Iterable[Fields | None]) -> tuple[Counts, list[Outgoing], list[Reject]]:
