@@ -114,6 +114,9 @@ SOURCES = {
         "aiokafka.producer.message_accumulator:MessageBatch.done": "2d765e5c2dc8",
         "aiokafka.partitioner:DefaultPartitioner.__call__": "4911320054e7",
     },
+    "Called by streams/status/sizes.py": {
+        "aiokafka.admin.client:AIOKafkaAdminClient._send_request": "1ed126f126dd",
+    },
 }
 
 
