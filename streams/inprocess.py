@@ -2,7 +2,8 @@
 
     catalogue ──► encoder  ──► embeddings ─────────► replica
     events    ──► profiles ──► trending ───────────►    │
-                     │ └─► pairs ──► neighbours ───►    │
+                     │ ├─► pairs ────► neighbours ─►    │
+                     │ └─► examples ─► ranker ─────►    │
                      └◄─────────────────────────────────┘ ──► recommendations
 
 Replay and evaluation run on this. Pairs are added up before the events that they came from are done with, and what
@@ -19,6 +20,7 @@ from streams.agents.encoder import EncoderHandler
 from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
+from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.engine.commit import Committer
@@ -79,9 +81,10 @@ class InProcess:
         serving: the model whose vectors come with a topic; None for whichever is on the first of them.
         teaches: teach the head with the pairs; else it is what the head's topic says.
         role: whose statistics these are.
+        learning: how the ranker learns; None: as workers do that are told nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a shop has many parts
         self,
         contract: Topics,
         policy: Policy,
@@ -91,6 +94,7 @@ class InProcess:
         serving: ServedModel | None = None,
         *,
         teaches: bool = False,
+        learning: Learning | None = None,
     ) -> None:
         self.replica = Replica(contract, _exact, limits)
         if serving is not None:
@@ -103,12 +107,19 @@ class InProcess:
         self._said: list[Output] = []
         self._ends: Counter[TopicPartition] = Counter()
         self._moved: deque[Batch] = deque()
-        self._speaking = self._committer(ProfilesHandler(contract, self.replica, policy, limits), speaks=True)
+        learning = learning or Learning()
+        learner = ExampleMaker(self.replica, policy, contract.examples, learning, limits.half_lives)
+        speaking = ProfilesHandler(contract, self.replica, policy, limits)
+        speaking.learner = learner
+        self._speaking = self._committer(speaking, speaks=True)
         # Rows do not depend on the replica, and with an empty one there is nothing to search.
         nothing = Replica(contract, _exact, limits)
-        self._silent = self._committer(ProfilesHandler(contract, nothing, policy, limits))
+        silent = ProfilesHandler(contract, nothing, policy, limits)
+        silent.learner = learner
+        self._silent = self._committer(silent)
         self._adding = self._committer(NeighboursHandler(contract.pairs))
         self._teaching = self._committer(HeadHandler(contract.pairs, self.replica)) if teaches else None
+        self._learning = self._committer(RankerHandler(learning.rate))
         self._encoding = encoder and self._committer(EncoderHandler(encoder, limits))
 
     async def apply(
@@ -156,6 +167,8 @@ class InProcess:
                     await _commit(self._teaching, Batch(topic, partition, published))
             elif topic == self._contract.merges.name:
                 self._moved.append(Batch(topic, partition, published))  # it takes its turn behind the batch at hand
+            elif topic == self._contract.examples.name:
+                await _commit(self._learning, Batch(topic, partition, published))
             else:
                 await self.replica.apply(topic, partition, published)
                 # It was made here: no offset of the topic says what it rests on.

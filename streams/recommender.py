@@ -1,36 +1,39 @@
 """Profiles in, ranked and explained items out. No Kafka: used live, in replay and in evaluation.
 
-profile ─► interests ─► index ─────► content ──┐
-│                    board ─────► popular ──┼─► allowed ─► fuse by rank ─► diversify ─► explain
-├────────────► neighbourhood ───► neighbours┤
-└─────────────────────────────► buy_again ──┘
+profile ─► interests ─► index ─► channels ─► features ─► ranker (or fusion) ─► diversify ─► explain
+                                    └──────► examples, from what came next ──► role `ranker`
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
 from index.base import Vectors
-from streams.core import candidates, diversity, explain, exploration, neighbourhood, profile
+from streams.core import channels, diversity, exploration, profile, ranking
 from streams.core import interests as directions
-from streams.core.candidates import Candidate
+from streams.core.candidates import RRF_K
+from streams.core.channels import FILTERED, ORDER, Candidates, Near, Visit
 from streams.core.coldstart import Stage
+from streams.core.decay import log_mass
 from streams.core.diversity import Cap
 from streams.core.eligible import Eligibility
-from streams.core.explain import Cause
+from streams.core.explain import Pick
+from streams.core.features import batched, buckets, features
+from streams.core.items import Places
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
+from streams.core.ranking import Contexts, Example, Floats
 from streams.core.rules.syntax import Group
-from streams.records import Cited, Reason, RecommendedItem
+from streams.core.trending import HALF_LIFE_MS
+from streams.records import RecommendedItem
 from streams.replicas import Facts, Replica
+from streams.slates import listed
 
 SHORTLIST = 2
 """Diversification chooses from this many times the size of the recommendation; with caps, from thrice as many."""
-
-FILTERED = 4
-"""So many times more is asked of index and neighbours where rules may drop some of it."""
 
 TOGETHER = 64
 """Shoppers that share their questions to the index."""
@@ -40,6 +43,8 @@ Lookup = Callable[[Sequence[str]], Vectors]
 
 MIN_NORM = 1e-6
 """A weighted sum of unit vectors shorter than this has no direction left."""
+
+_NOTHING: Places = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,22 @@ class Shopper:
     profile: Profile
     now: int
     key: str | None = None
+
+
+class Moment(NamedTuple):
+    """What a shopper did at one time, to learn from.
+
+    Attributes:
+        profile: as of just before.
+        now: event time, Unix milliseconds.
+        offset: of the first event.
+        items: what it was that they did something with.
+    """
+
+    profile: Profile
+    now: int
+    offset: int
+    items: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +88,38 @@ class Draft:
     """A slate in the making.
 
     Attributes:
-        channels: what each brought of what may be shown, best first.
-        eligible: the rules of the policy for this shopper.
-        shortlist: the best candidates.
-        caps: what must not be exceeded.
+        visit: what was asked on behalf of the shopper.
+        candidates: what the channels brought.
+        order: int64 (n,), rows of the candidates, best first.
+        scores: float64 (n,), above 0, in that order, boosts among them.
+        relevance: float64 (n,), what diversity is traded against, in that order; the first is 1.
+        fused: float64 (n, channels), by row and `channels.ORDER`, what each channel gave of the fused score.
+        given: float64 (n, features), by row, what each feature gave of the logit; None where fusion ranks.
+        shortlist: how many of the best are chosen from.
+        caps: what must not be exceeded, over the shortlist.
         segment: of the shopper, whose popularity was asked; empty for none.
-        fresh: items that are hardly known yet and may be shown, those nearest to the shopper's interests first.
         stage: of the cold-start ladder.
     """
 
-    channels: dict[Channel, list[str]]
-    eligible: Eligibility
-    shortlist: list[Candidate]
+    visit: Visit
+    candidates: Candidates
+    order: Places
+    scores: Floats
+    relevance: Floats
+    fused: Floats
+    given: Floats | None
+    shortlist: int
     caps: list[Cap]
     segment: str
-    fresh: Iterator[str]
     stage: Stage
+
+    def ids(self, replica: Replica) -> list[str]:
+        """Item ids, best first."""
+        return [replica.items.ids[place] for place in self.candidates.places[self.order]]
+
+    def ranks(self, row: int) -> dict[Channel, int]:
+        """The ranks that channels gave the candidate of a row, 1-based."""
+        return {channel: int(rank) for channel, rank in zip(ORDER, self.candidates.ranks[row], strict=True) if rank}
 
 
 async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
@@ -94,18 +131,58 @@ async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
     return slates
 
 
-async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
-    """Slates of a few shoppers: the index is asked three times for all of them."""
-    drafts, tastes = await drafted(shoppers, replica, policy)
-    listed = await _lookup(replica, (candidate.item for draft in drafts for candidate in draft.shortlist))
-    return [
-        _slate(shopper, draft, listed([candidate.item for candidate in draft.shortlist]), tastes, replica, policy)
-        for shopper, draft in zip(shoppers, drafts, strict=True)
-    ]
+async def examples(moments: Sequence[Moment], replica: Replica, policy: Policy, most: int) -> list[Example]:
+    """What moments teach the ranker: the candidates as of just before, and which of them it was.
+
+    A moment in which no candidate was chosen teaches nothing, and is left out.
+    """
+    replica = replica.pinned()
+    found: list[Example] = []
+    for start in range(0, len(moments), TOGETHER):
+        part = moments[start : start + TOGETHER]
+        visits, _ = await _visits([Shopper(moment.profile, moment.now) for moment in part], replica, policy)
+        taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
+        batch = batched(taken, _weights(policy), RRF_K)
+        if not len(batch.owner):
+            continue
+        matrix, had = features(batch, taken, visits, replica.stock)
+        for number, (moment, visit) in enumerate(zip(part, visits, strict=True)):
+            rows = slice(batch.starts[number], batch.starts[number + 1])
+            ids = replica.items.ids
+            chosen = np.array([ids[place] in moment.items for place in batch.place[rows]], np.bool_)
+            if chosen.any():
+                stands_for = np.ones(len(chosen), np.float32)
+                whole = Example(moment.offset, *buckets(visit), matrix[rows], had[rows] > 0, chosen, stands_for)
+                found.append(ranking.bounded(whole, most))
+    return found
 
 
 async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Draft], Lookup]:
     """Drafts of a few shoppers, and the vectors of what they had to do with."""
+    visits, tastes = await _visits(shoppers, replica, policy)
+    taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
+    weights = _weights(policy)
+    batch = batched(taken, weights, RRF_K)
+    fused: Floats = np.where(batch.ranks > 0, weights / (RRF_K + batch.ranks), 0.0)
+    learnt = replica.ranker.serving() if policy.ranker else None
+    given = None
+    if learnt is not None and len(batch.owner):
+        matrix, had = features(batch, taken, visits, replica.stock)
+        history, away = np.array([buckets(visit) for visit in visits], np.int64).T
+        given = ranking.contributions(learnt, Contexts(history, away, had), batch.owner, matrix)
+    drafts = []
+    for number, (visit, candidates) in enumerate(zip(visits, taken, strict=True)):
+        rows = slice(batch.starts[number], batch.starts[number + 1])
+        drafts.append(_draft(visit, candidates, fused[rows], None if given is None else given[rows], replica, policy))
+    return drafts, tastes
+
+
+def _weights(policy: Policy) -> Floats:
+    return np.array([policy.channel_weights.get(channel, 0.0) for channel in ORDER])
+
+
+async def _visits(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Visit], Lookup]:
+    """Ask the index on behalf of a few shoppers."""
     wanted = [
         directions.asked(shopper.profile, shopper.now, policy.interests, replica.half_lives) for shopper in shoppers
     ]
@@ -118,10 +195,18 @@ async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy)
     )
     wanted = [directions.divided(interests, tastes, policy.interests) for interests in wanted]
     found = await _nearest(wanted, tastes, replica, policy)
-    # The rules of one policy may drop whatever is popular: then all of it is looked at, in order, until it is enough.
-    popular = replica.board.top(len(replica.facts) if policy.rules else 2 * policy.pool)
-    drafts = [_draft(shopper, near, popular, replica, policy) for shopper, near in zip(shoppers, found, strict=True)]
-    return drafts, tastes
+    visits = []
+    for shopper, near in zip(shoppers, found, strict=True):
+        eligible = Eligibility(
+            policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now, policy.fatigue, replica.half_lives
+        )
+        segment = replica.segment(shopper.profile) if policy.channel_weights.get(Channel.SEGMENT) else ""
+        popular = _NOTHING
+        if segment:
+            popular = replica.items.places(replica.boards[segment].top(len(replica.facts)))
+        shown = profile.unanswered(shopper.profile, shopper.now, replica.half_lives)
+        visits.append(Visit(shopper.profile, shopper.now, near, shown, popular, segment, eligible))
+    return visits, tastes
 
 
 async def _lookup(replica: Replica, items: Iterable[str]) -> Lookup:
@@ -137,20 +222,21 @@ async def _lookup(replica: Replica, items: Iterable[str]) -> Lookup:
 
 async def _nearest(
     wanted: Sequence[Sequence[Interest]], tastes: Lookup, replica: Replica, policy: Policy
-) -> list[list[list[str]]]:
+) -> list[list[Near]]:
     """For each shopper, for each interest that has a direction: the nearest items."""
-    found: list[list[list[str]]] = [[] for _ in wanted]
-    owners, queries = [], []
+    found: list[list[Near]] = [[] for _ in wanted]
+    asked, queries = [], []
     for owner, interests in enumerate(wanted):
         for interest in interests:
             query = np.asarray(interest.weights, np.float32) @ tastes(interest.items)
             if np.linalg.norm(query) > MIN_NORM:
-                owners.append(owner)
+                asked.append((owner, interest.name))
                 queries.append(query)
     if queries:
         steered = replica.steered(np.stack(queries))
-        for owner, items in zip(owners, await replica.nearest(steered, _asked(policy)), strict=True):
-            found[owner].append(items)
+        lists, cosines = await replica.search(steered, _asked(policy))
+        for (owner, name), ids, near in zip(asked, lists, cosines, strict=True):
+            found[owner].append(Near(name, replica.items.places(ids), near))
     return found
 
 
@@ -159,61 +245,86 @@ def _asked(policy: Policy) -> int:
     return 2 * policy.pool * (FILTERED if policy.rules else 1)
 
 
-def _draft(shopper: Shopper, nearest: list[list[str]], popular: list[str], replica: Replica, policy: Policy) -> Draft:
-    refused = profile.rejected(shopper.profile) | profile.in_cart(shopper.profile) | policy.excluded
-    bought = profile.owned(shopper.profile)
-    eligible = Eligibility(
-        policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now, policy.fatigue, replica.half_lives
-    )
-
-    def open_to(items: Iterable[str], *, known: bool) -> Iterator[str]:
-        good = (i for i in items if i not in refused and (known or i not in bought) and replica.available(i))
-        return eligible.kept(good)
-
-    def allowed(items: Iterable[str], *, known: bool) -> list[str]:
-        return list(islice(open_to(items, known=known), policy.pool))
-
-    near = candidates.merge(nearest)
-    segment = replica.segment(shopper.profile) if policy.channel_weights.get(Channel.SEGMENT) else ""
-    asked = neighbourhood.asked(shopper.profile.recent)
-    channels = {
-        Channel.CONTENT: allowed(near, known=False),
-        Channel.POPULAR: allowed(popular, known=False),
-        Channel.BUY_AGAIN: allowed(candidates.buy_again(shopper.profile, shopper.now), known=True),
-        Channel.NEIGHBOURS: allowed(replica.neighbourhood.top(asked, shopper.now, _asked(policy)), known=False),
-    }
-    if segment:
-        channels[Channel.SEGMENT] = allowed(replica.boards[segment].top(len(replica.facts)), known=False)
-    shortlist = ranked(channels, eligible, policy, SHORTLIST * policy.size * (3 if policy.caps else 1))
-    facts = [replica.facts[candidate.item] for candidate in shortlist]
+def _draft(
+    visit: Visit, candidates: Candidates, fused: Floats, given: Floats | None, replica: Replica, policy: Policy
+) -> Draft:
+    ids, places = replica.items.ids, candidates.places
+    if given is None:
+        scores = fused.sum(axis=1)
+    else:
+        logits = given.sum(axis=1)
+        scores = np.exp(logits - logits.max(initial=-np.inf))
+    if visit.eligible.boosts:
+        scores = scores * visit.eligible.factors([ids[place] for place in places])
+    order = np.lexsort((replica.items.ties.values[places], -scores))
+    scores = scores[order]
+    shortlist = min(SHORTLIST * policy.size * (3 if policy.caps else 1), len(order))
+    facts = [replica.facts[ids[place]] for place in places[order[:shortlist]]] if policy.caps else []
     caps = [Cap([group_of(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
-    fresh = open_to((item for item in near if replica.fresh(item, shopper.now)), known=False)
-    return Draft(channels, eligible, shortlist, caps, segment, fresh, _stage(channels))
+    relevance = scores / scores[:1] if given is None else _relevance(scores, shortlist)
+    stage = _stage(candidates)
+    return Draft(visit, candidates, order, scores, relevance, fused, given, shortlist, caps, visit.segment, stage)
 
 
-def ranked(
-    channels: Mapping[Channel, Sequence[str]], eligible: Eligibility, policy: Policy, count: int
-) -> list[Candidate]:
-    """The best candidates that channels brought, by their scores, those that the rules prefer among them."""
-    if not eligible.boosts:
-        return candidates.fuse(channels, policy.channel_weights, count)
-    fused = candidates.fuse(channels, policy.channel_weights, sum(map(len, channels.values())))
-    return candidates.boosted(fused, eligible.factors([candidate.item for candidate in fused]).tolist())[:count]
+def _relevance(scores: Floats, shortlist: int) -> Floats:
+    """How far above the last one of the shortlist each is, by logit."""
+    if not len(scores):
+        return scores
+    logs = np.log(np.maximum(scores, 1e-300))
+    depth = logs[0] - logs[shortlist - 1]
+    return 1.0 - (logs[0] - logs) / depth if depth > 0 else np.ones(len(logs))
 
 
-def _stage(channels: Mapping[Channel, Sequence[str]]) -> Stage:
-    if any(items for channel, items in channels.items() if channel not in (Channel.POPULAR, Channel.SEGMENT)):
+def _stage(candidates: Candidates) -> Stage:
+    some = dict(zip(ORDER, candidates.ranks.sum(axis=0).tolist(), strict=True))
+    if any(some[channel] for channel in ORDER if channel not in (Channel.POPULAR, Channel.SEGMENT)):
         return Stage.PROFILE
-    return Stage.SEGMENT if channels.get(Channel.SEGMENT) else Stage.POPULARITY
+    return Stage.SEGMENT if some[Channel.SEGMENT] else Stage.POPULARITY
 
 
-def _explored(
-    shopper: Shopper, draft: Draft, picked: list[Candidate], replica: Replica, policy: Policy
-) -> float | None:
-    """Let a fresh item take the last place, now and then. Returns the chance that whoever is there had."""
-    if shopper.key is None or policy.exploration <= 0 or not picked:
-        return None
-    others, last = [replica.facts[candidate.item] for candidate in picked[:-1]], picked[-1]
+async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
+    """Slates of a few shoppers: the index is asked three times for all of them."""
+    drafts, tastes = await drafted(shoppers, replica, policy)
+    ids = [draft.ids(replica)[: draft.shortlist] for draft in drafts]
+    vectors = await _lookup(replica, chain.from_iterable(ids))
+    return [
+        _slate(shopper, draft, vectors(names), names, tastes, replica, policy)
+        for shopper, draft, names in zip(shoppers, drafts, ids, strict=True)
+    ]
+
+
+def _slate(
+    shopper: Shopper,
+    draft: Draft,
+    vectors: Vectors,
+    names: Sequence[str],
+    tastes: Lookup,
+    replica: Replica,
+    policy: Policy,
+) -> Slate:
+    chosen = diversity.choose(draft.relevance[: len(names)], vectors, policy.size, policy.diversity, draft.caps)
+    picks = _picks(draft, chosen, names)
+    _explore(shopper, draft, picks, replica, policy)
+    entries = listed(picks, vectors[chosen], shopper.profile, shopper.now, tastes, replica, draft.segment)
+    return Slate(entries, draft.stage)
+
+
+def _picks(draft: Draft, chosen: Sequence[int], names: Sequence[str]) -> list[Pick]:
+    rows = draft.order[chosen]
+    gains = draft.fused[rows]
+    if draft.given is not None:
+        gains = ranking.by_channel(draft.given[rows], gains / gains.sum(axis=1, keepdims=True))
+    return [
+        Pick(names[place], float(draft.scores[place]), dict(zip(ORDER, gain, strict=True)), draft.ranks(row))
+        for place, row, gain in zip(chosen, rows.tolist(), gains.tolist(), strict=True)
+    ]
+
+
+def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica, policy: Policy) -> None:
+    """Let a fresh item take the last place, now and then, and note the chance that whoever is there had."""
+    if shopper.key is None or policy.exploration <= 0 or not picks:
+        return
+    others, last = [replica.facts[pick.item] for pick in picks[:-1]], picks[-1]
 
     def fits(item: str) -> bool:
         facts = replica.facts[item]
@@ -223,42 +334,24 @@ def _explored(
                 return False
         return True
 
-    shown = {candidate.item for candidate in picked}
+    shown = {pick.item for pick in picks}
     # Most of the time it only matters whether there is anything to explore.
     count = exploration.DRAWN_FROM if exploration.due(policy.exploration, shopper.key) else 1
-    nearest = list(islice((item for item in draft.fresh if item not in shown and fits(item)), count))
+    least = exploration.LOG_FRESH + log_mass(1.0, shopper.now, HALF_LIFE_MS)
+    fresh: Iterator[str] = channels.fresh(draft.visit, replica.stock, draft.candidates, least)
+    nearest = []
+    for item in fresh:
+        if item not in shown and fits(item):
+            nearest.append(item)
+            if len(nearest) == count:
+                break
     drawn = exploration.draw(nearest, policy.exploration, shopper.key)
     if drawn.fresh is not None:
-        picked[-1] = Candidate(drawn.fresh, last.score, {Channel.FRESH: last.score}, {Channel.FRESH: 1})
-    return None if drawn.chance == 1.0 else drawn.chance
+        picks[-1] = Pick(drawn.fresh, last.score, {Channel.FRESH: last.score}, {Channel.FRESH: 1}, drawn.chance)
+    elif drawn.chance < 1.0:
+        picks[-1] = last._replace(propensity=drawn.chance)
 
 
 def group_of(facts: Facts, group: Group) -> str | None:
     """The category or the brand of an item, for caps."""
     return facts.category if group is Group.CATEGORY else facts.brand
-
-
-def _slate(shopper: Shopper, draft: Draft, vectors: Vectors, tastes: Lookup, replica: Replica, policy: Policy) -> Slate:
-    scores = np.array([candidate.score for candidate in draft.shortlist])
-    chosen = diversity.choose(scores, vectors, policy.size, policy.diversity, draft.caps)
-    recent = [interaction for interaction in shopper.profile.recent if interaction.weight > 0]
-    picked = [draft.shortlist[place] for place in chosen]
-    chance = _explored(shopper, draft, picked, replica, policy)
-    had = [interaction.item for interaction in recent]
-    near = explain.pull(vectors[chosen], tastes(had), recent, replica.half_lives.intent)
-    beside = replica.neighbourhood.pull([candidate.item for candidate in picked], had, shopper.now)
-    items = []
-    for rank, (candidate, *row) in enumerate(zip(picked, near, beside, strict=True), start=1):
-        pulls = dict(zip((Channel.CONTENT, Channel.NEIGHBOURS), row, strict=True))
-        causes = explain.causes(candidate, shopper.profile, recent, pulls, replica.title, draft.segment)
-        reasons = [_reason(cause) for cause in causes]
-        propensity = chance if rank == len(picked) else None
-        items.append(
-            RecommendedItem(rank, candidate.item, round(candidate.score, 6), reasons[0].channel, reasons, propensity)
-        )
-    return Slate(items, draft.stage)
-
-
-def _reason(cause: Cause) -> Reason:
-    cited = [Cited(event.item, event.type, event.time) for event in cause.because]
-    return Reason(cause.channel, round(cause.share, 4), cause.text, cited)

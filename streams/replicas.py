@@ -5,6 +5,7 @@
     shop.trending.v1   ──► board          how much is done with it, summed over the event partitions
     shop.neighbours.v1 ──► neighbourhood  what is had together with it
     shop.head.v1       ──► steered        where shoppers go next, seen from where they look
+    shop.ranker.v1     ──► ranker         how candidates are to be ordered
 
 `Replica` applies records and answers questions; it knows no Kafka client (`streams.replication` feeds it).
 """
@@ -18,13 +19,16 @@ import msgspec
 import numpy as np
 
 from index.base import VectorIndex, Vectors
-from streams import codecs, headrows
+from streams import codecs, headrows, ranking_codec
 from streams.core import coldstart, decay, exploration, head
 from streams.core.answers.lexicon import Lexicon
 from streams.core.categories import Categories
+from streams.core.channels import Stock
 from streams.core.halflives import HalfLives
+from streams.core.items import Items
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.profile import Profile
+from streams.core.ranking import Ranker
 from streams.core.trending import HALF_LIFE_MS, Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
@@ -102,12 +106,17 @@ class Replica:
     def __init__(self, topics: Topics, make_index: MakeIndex, limits: Limits) -> None:
         """An empty replica. `make_index` is called with the dimension of the first vector that arrives."""
         self.facts: dict[str, Facts] = {}
-        self.board = Board(topics.trending.partitions)
+        self.items = Items()
+        """The places of all items, and their facts as columns."""
+        self.board = Board(topics.trending.partitions, self.items)
         self.categories = Categories(self.board)
         self.boards: dict[str, Board] = {}
         """Popularity within segments of shoppers."""
         self._trending_partitions = topics.trending.partitions
-        self.neighbourhood = Neighbourhood()
+        self.neighbourhood = Neighbourhood(self.items)
+        self.stock = Stock(self.items, self.board, self.neighbourhood)
+        self.ranker = Ranker()
+        """What the shop has learnt of ranking."""
         self._heads: dict[int, HeadRow] = {}
         self.as_of: dict[str, int] = {}
         """`topic/partition` → offset of the last record applied."""
@@ -123,6 +132,7 @@ class Replica:
             topics.trending.name: self._apply_trending,
             topics.neighbours.name: self._apply_neighbours,
             topics.head.name: self._apply_heads,
+            topics.ranker.name: self._apply_ranker,
         }
 
     async def apply(self, topic: str, partition: int, records: Sequence[Record]) -> None:
@@ -204,11 +214,18 @@ class Replica:
 
     async def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
         """The items nearest to each query, best first. queries: float32 (n, dim), not zero."""
+        ids, _ = await self.search(queries, count)
+        return ids
+
+    async def search(self, queries: Vectors, count: int) -> tuple[list[list[str]], list[Vectors]]:
+        """The items nearest to each query, best first, and their cosines, float32 (count,).
+
+        queries: float32 (n, dim), not zero.
+        """
         index = self.shelf.index
         if index is None:
-            return [[] for _ in queries]
-        ids, _ = await index.search(queries, count)
-        return ids
+            return [[] for _ in queries], [np.zeros(0, np.float32) for _ in queries]
+        return await index.search(queries, count)
 
     def available(self, item: str) -> bool:
         """Whether an item is in the catalogue and can be bought."""
@@ -231,10 +248,14 @@ class Replica:
                 self.lexicon.put(key, item)
             if item is None:
                 self.facts.pop(key, None)
+                self.items.forget(key)
                 self.categories.put(key, ())
             else:
                 self.categories.put(key, item.category)
-                self.facts[key] = facts_of(item)
+                facts = self.facts[key] = facts_of(item)
+                self.items.describe(
+                    key, available=facts.available, category=facts.category, brand=facts.brand, price=facts.price
+                )
 
     async def _apply_models(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -283,6 +304,10 @@ class Replica:
                 self._heads[record.partition] = headrows.decode(record.value)
             elif record.key == headrows.KEY:
                 self._heads.pop(record.partition, None)
+
+    async def _apply_ranker(self, records: Sequence[Record]) -> None:
+        if records[-1].value:
+            self.ranker = ranking_codec.decode_ranker(records[-1].value).ranker
 
 
 def _partners(row: bytes) -> Mapping[str, float]:

@@ -37,6 +37,8 @@ _SOURCES = {
     # Pairs are made anew from the events: those on the topic are passed over.
     "neighbours": ("pairs", Start.LATEST),
     "head": ("pairs", Start.LATEST),
+    # So are examples.
+    "ranker": ("examples", Start.LATEST),
 }
 """What each role reads, and where it shall begin."""
 

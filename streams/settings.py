@@ -190,6 +190,10 @@ class Settings(BaseSettings):
     segments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="attributes of events that tell of the shopper, for popularity by segment: age,country"
     )
+    ranker_sampling: float = Field(
+        0.2, ge=0.0, le=1.0, description="share of what shoppers do that the ranker learns from; 0: it learns nothing"
+    )
+    ranker_rate: float = Field(0.05, gt=0.0, le=1.0, description="size of the ranker's steps")
     erasure_key: SecretStr | None = Field(
         None, description="secret of the erasure ledger's hashes; keep it for as long as the ledger"
     )

@@ -56,6 +56,8 @@ class Topics:
     merges: Topic
     neighbours: Topic
     head: Topic
+    examples: Topic
+    ranker: Topic
     recommendations: Topic
     questions: Topic
     answers: Topic
@@ -65,7 +67,7 @@ class Topics:
         return iter((
             self.events, self.catalogue, self.embeddings, self.embeddings_b, self.models, self.profiles,
             self.trending, self.erasures, self.pairs, self.merges, self.neighbours, self.head,
-            self.recommendations, self.questions, self.answers, self.dlq,
+            self.examples, self.ranker, self.recommendations, self.questions, self.answers, self.dlq,
         ))  # fmt: skip
 
     @property
@@ -201,6 +203,25 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             compacted=True,
             table="head",
             # One key that is written again and again: in small segments it is compacted before it is long.
+            config=(("segment.bytes", str(16 << 20)),),
+        ),
+        examples=Topic(
+            name=f"{prefix}.examples.v1",
+            key="none",
+            value="binary: features of candidates, and which of them the shopper chose (streams/ranking_codec.py)",
+            about="What the ranker learns from, in the order in which it learns. It names no shopper and no item.",
+            partitions=1,
+            compacted=False,
+            retention_ms=7 * DAY_MS,
+        ),
+        ranker=Topic(
+            name=f"{prefix}.ranker.v1",
+            key="`ranker`",
+            value="binary: the weights of the ranker (streams/ranking_codec.py)",
+            about="What the ranker has learnt, read by every worker. The newest record holds.",
+            partitions=1,
+            compacted=True,
+            table="ranker",
             config=(("segment.bytes", str(16 << 20)),),
         ),
         recommendations=Topic(

@@ -72,24 +72,23 @@ async def why(shopper: Shopper, item: str, replica: Replica, policy: Policy) -> 
     """Trace an item. What exploration showed once is not asked for: it says nothing of the item."""
     replica = replica.pinned()
     ((draft,), _) = await recommender.drafted([shopper], replica, policy)
-    everything = recommender.ranked(draft.channels, draft.eligible, policy, sum(map(len, draft.channels.values())))
     (slate,) = await recommender.recommend([shopper], replica, policy)
     entries = {entry.item: entry for entry in slate.items}
-    places = {candidate.item: place for place, candidate in enumerate(everything)}
+    places = {name: place for place, name in enumerate(draft.ids(replica))}
     if item not in places:
         end, words = _barred(shopper, item, draft, replica, policy)
-        return Trace(end, words, {}, None, None, len(everything), None)
-    candidate, rank = everything[places[item]], places[item] + 1
+        return Trace(end, words, {}, None, None, len(places), None)
+    rank, score = places[item] + 1, float(draft.scores[places[item]])
     if item in entries:
         end, words = End.LISTED, f"number {entries[item].rank} of the list"
-    elif rank > len(draft.shortlist):
-        least = draft.shortlist[-1].score
+    elif rank > draft.shortlist:
+        least = draft.scores[draft.shortlist - 1]
         end = End.CUT
-        words = f"its score {candidate.score:.6f} is below {least:.6f}, that of the last one on the shortlist"
+        words = f"its score {score:.6f} is below {least:.6f}, that of the last one on the shortlist"
     else:
         end, words = _passed_over(item, rank, list(entries), replica, policy)
-    score = round(candidate.score, 6)
-    return Trace(end, words, candidate.ranks, score, rank, len(everything), entries.get(item))
+    ranks = draft.ranks(int(draft.order[rank - 1]))
+    return Trace(end, words, ranks, round(score, 6), rank, len(places), entries.get(item))
 
 
 def _barred(shopper: Shopper, item: str, draft: Draft, replica: Replica, policy: Policy) -> tuple[End, str]:
@@ -105,7 +104,7 @@ def _barred(shopper: Shopper, item: str, draft: Draft, replica: Replica, policy:
         return End.IN_CART, "it is in the shopper's cart"
     if item in policy.excluded:
         return End.EXCLUDED, f"the policy {policy.name} excludes it"
-    if rule := draft.eligible.dropped_by(item):
+    if rule := draft.visit.eligible.dropped_by(item):
         return End.RULE, f"a rule of the policy {policy.name} drops it: {written(rule)}"
     if item in known.habits and not policy.channel_weights.get(Channel.BUY_AGAIN):
         return End.NO_CANDIDATE, "the shopper has bought it, and the policy does not recommend to buy again"

@@ -2,8 +2,9 @@
 
     catalogue ──► [encoder]    ──► embeddings ──► replica ─┐
     events    ──► [profiles]   ◄────────────────────┼──────┤ ──► recommendations
-                      └─► pairs ─┬► [neighbours] ───┤      │
-                                 └► [head] ─────────┘      │
+                      ├─► pairs ──┬─► [neighbours] ─┤      │
+                      │           └─► [head] ───────┤      │
+                      └─► examples ─► [ranker] ─────┘      │
     questions ──► [answers]    ◄───────────────────────────┘ ──► answers
 
 Each role is a Faust app of its own with its own consumer group, so that roles scale apart; one process may run all.
@@ -26,6 +27,7 @@ from streams.admin import require_topics
 from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
+from streams.agents.ranker import ExampleMaker, RankerHandler, learning_of
 from streams.edge import Limits, limits_of
 from streams.encoding import EncoderRoles, LoadEncoder, Stop
 from streams.engine import app as engine
@@ -64,6 +66,7 @@ class Role(StrEnum):
     PROFILES = "profiles"
     NEIGHBOURS = "neighbours"
     HEAD = "head"
+    RANKER = "ranker"
     ANSWERS = "answers"
 
 
@@ -143,6 +146,13 @@ async def _work(
                     collect_ms=COLLECT_MS,
                 )
             )
+        if Role.RANKER in roles:
+            learns = RankerHandler(settings.ranker_rate)
+            await parts.consume(
+                engine.Role(
+                    "ranker", contract.examples, (contract.ranker,), contract.dlq, learns, collect_ms=COLLECT_MS
+                )
+            )
         if {Role.PROFILES, Role.HEAD, Role.ANSWERS}.intersection(roles):
             # A stack of its own: the index must outlive the role that asks it, though it may be made later.
             indexes = await stack.enter_async_context(contextlib.AsyncExitStack())
@@ -153,6 +163,8 @@ async def _work(
             if Role.PROFILES in roles:
                 policy = policies.of(settings)
                 profiles = ProfilesHandler(contract, replica, policy, limits)
+                sampling = learning_of(settings)
+                profiles.learner = ExampleMaker(replica, policy, contract.examples, sampling, limits.half_lives)
                 profiles.observer = Heard(parts.health.telemetry)
                 tables = (contract.trending, contract.erasures, contract.profiles)
                 role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles, also=(contract.merges,))

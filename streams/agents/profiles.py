@@ -9,6 +9,7 @@ import msgspec
 from streams import codecs
 from streams.agents import merges
 from streams.agents.neighbours import pair_records
+from streams.agents.ranker import Doing, ExampleMaker
 from streams.core import coldstart, cooccurrence, merging, trending
 from streams.core import profile as profiles
 from streams.core.erasure import Erasure
@@ -87,6 +88,7 @@ class ProfilesHandler:
         self._policy = policy
         self._limits = limits
         self.observer: Observer | None = None
+        self.learner: ExampleMaker | None = None
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Fold a batch of the events topic, or of the merges topic."""
@@ -108,8 +110,10 @@ class ProfilesHandler:
                 by_shopper.setdefault(accepted.shopper, []).append(accepted)
         entered = self._forget(by_shopper, asked, read)
         updates = _updates(by_shopper, asked, read, self._limits)
+        taught = [Doing(update.before, update.new, update.joined) for update in updates]
+        lessons = await self.learner(batch.partition, taught) if self.learner else []
         return Effects(
-            deltas=self._deltas(batch.partition, updates, asked),
+            deltas=[*self._deltas(batch.partition, updates, asked), *lessons],
             rows={
                 "trending": self._popularity_rows(updates, read),
                 "erasures": entered,

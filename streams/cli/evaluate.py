@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from encoders.models import HASHING
 from streams import policies, settings
+from streams.agents.ranker import learning_of
 from streams.cli.replay import PlaceParam, TimeParam
 from streams.cli.shop import Shop
 from streams.core.events import EventType
@@ -121,6 +122,7 @@ def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
             options["since"] or 0,
             options["limit"],
         ),
+        learning_of(configured),
     )
     encoder = load_item_encoder(configured, options["model"])
     console = Console(stderr=True, highlight=False, soft_wrap=True)

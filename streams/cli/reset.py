@@ -22,12 +22,12 @@ _AWAY = {Start.BEGINNING: "committed offsets of", Start.LATEST: "unread by"}
 def reset(yes: bool, as_json: bool) -> None:
     """Let all state of the shop go; workers rebuild it from the events and the catalogue.
 
-    Deleted are the rows on the state topics (profiles, trending, neighbours, embeddings), the plan of the models
-    (`upwell model swap`: UPWELL_MODEL serves again), the consumer groups' committed offsets, and this machine's
+    Deleted are the rows on the state topics (profiles, trending, neighbours, ranker, embeddings), the plan of the
+    models (`upwell model swap`: UPWELL_MODEL serves again), the consumer groups' committed offsets, and this machine's
     tables and saved index under UPWELL_DATA_DIR. Events, catalogue, recommendations and refused records stay; pairs
-    are passed over, for they are made anew. Workers must be stopped. A worker on another machine loses its rows
-    when it starts; its saved index (`index` in its data directory) is better removed by hand where the model has
-    changed.
+    and examples are passed over, for they are made anew. Workers must be stopped. A worker on another machine loses
+    its rows when it starts; its saved index (`index` in its data directory) is better removed by hand where the model
+    has changed.
 
     What follows: the next workers read everything from its beginning, encode the whole catalogue, come to the same
     profiles, recommend once more to everyone (under the ids of before, where the batches end alike), and refuse once

@@ -27,8 +27,8 @@ USUAL = [role.value for role in Role if role not in (Role.HEAD, Role.ANSWERS)]
     show_default=True,
     metavar="ROLE[,ROLE]",
     help="encoder: embeds catalogue changes. profiles: keeps profiles and recommends. neighbours: keeps what goes "
-    "together. head: learns where shoppers go next. answers: answers questions; it holds a copy of all profiles and an "
-    "encoder of its own.",
+    "together. head: learns where shoppers go next. ranker: learns to rank from what they do next. answers: answers "
+    "questions; it holds a copy of all profiles and an encoder of its own.",
 )
 @click.option("--require-gpu", is_flag=True, help="Fail unless the encoder runs on a GPU.")
 def worker(roles: str, require_gpu: bool) -> None:

@@ -37,8 +37,9 @@ class Categories:
         self._paths[item] = new
 
     def popular(self, category: str, count: int) -> list[str]:
-        """The most popular items of a category, best first; equal ones by item id."""
-        return [item for item, _ in self._board.among(self._items(category), count)]
+        """The most popular items of a category, best first; equal ones by `Items.ties`."""
+        ids = self._board.items.ids
+        return [ids[place] for place in self._board.among(self._items(category), count)]
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, float]:
         """How much of some items' weight is in each broadest category; the shares sum to 1. Strongest first."""
@@ -50,16 +51,17 @@ class Categories:
         return {category: sums[category] / total for category in sorted(sums, key=lambda name: (-sums[name], name))}
 
     def popular_in(self, shares: Mapping[str, float], count: int) -> list[str]:
-        """The most popular items of several categories, by share · popularity; equal ones by item id.
+        """The most popular items of several categories, by share · popularity; equal ones by `Items.ties`.
 
         `shares`: of categories that have no item in common, above 0.
         """
-        ranked = sorted(
-            (-round(math.log(share) + mass, 9), item)
-            for category, share in shares.items()
-            for item, mass in self._board.among(self._items(category), count)
-        )
-        return [item for _, item in ranked[:count]]
+        if not shares:
+            return []
+        parts = [self._board.among(self._items(category), count) for category in shares]
+        logs = np.repeat([math.log(share) for share in shares.values()], [len(part) for part in parts])
+        places = np.concatenate(parts)
+        scores = np.round(logs + self._board.totals[places], 9)
+        return [self._board.items.ids[place] for place in self._board.items.ranked(places, scores, count)]
 
     def _items(self, category: str) -> npt.NDArray[np.int64]:
         """int64 (n,): places on the board."""

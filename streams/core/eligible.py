@@ -115,6 +115,11 @@ class Eligibility:
         self._unanswered = profiles.unanswered(profile, now, half_lives) if fatigue < 1.0 and profile.shown else {}
 
     @property
+    def drops(self) -> bool:
+        """Whether any rule may drop an item."""
+        return bool(self._dropping)
+
+    @property
     def boosts(self) -> bool:
         """Whether any rule prefers some items, or some were shown and not taken up."""
         return bool(self._boosts or self._unanswered)

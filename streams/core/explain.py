@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.candidates import Candidate
 from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
@@ -20,6 +19,11 @@ from streams.core.profile import Profile
 CITED = 2
 """Events cited for one reason."""
 
+REASONS = 3
+"""Reasons of one item at most."""
+
+_LEAST = 1e-9
+
 VERBS = {
     EventType.VIEW: "viewed",
     EventType.CLICK: "clicked on",
@@ -28,6 +32,40 @@ VERBS = {
     EventType.PURCHASE: "bought",
     EventType.RATING: "rated",
 }
+
+
+class Pick(NamedTuple):
+    """An item of a list.
+
+    Attributes:
+        item: its id.
+        score: above 0.
+        gains: what each channel gave of the score; what is not above 0 gives no reason.
+        ranks: the places that channels gave it, 1-based.
+        propensity: of a place that is open to exploration, the chance that the item had to be there; else None.
+    """
+
+    item: str
+    score: float
+    gains: Mapping[Channel, float]
+    ranks: Mapping[Channel, int]
+    propensity: float | None = None
+
+
+class Grounds(NamedTuple):
+    """What reasons may rest on.
+
+    Attributes:
+        profile: the shopper's.
+        recent: (m,) the shopper's interactions of positive weight.
+        title: an item's title by its id.
+        segment: of the shopper, whose popularity was asked; empty for none.
+    """
+
+    profile: Profile
+    recent: Sequence[Interaction]
+    title: Callable[[str], str]
+    segment: str = ""
 
 
 class Cause(NamedTuple):
@@ -61,41 +99,47 @@ def pull(
     return (vectors @ recent_vectors.T * weights).astype(np.float32)
 
 
-def causes(
-    candidate: Candidate,
-    profile: Profile,
-    recent: Sequence[Interaction],
-    pulls: Mapping[Channel, npt.NDArray[np.floating]],
-    title: Callable[[str], str],
-    segment: str = "",
-) -> list[Cause]:
-    """The reasons of one item, largest share first; the shares sum to 1.
+def causes(pick: Pick, grounds: Grounds, pulls: Mapping[Channel, npt.NDArray[np.floating]]) -> list[Cause]:
+    """The reasons of one item, at most `REASONS`, largest share first; the shares sum to 1.
+
+    A channel that pulled the item down, or that rests on nothing of this shopper, is no reason.
 
     Args:
-        candidate: the item with what each channel gave of its score.
-        profile: the shopper's.
-        recent: (m,) the interactions that `pulls` speaks of.
-        pulls: float (m,), how strongly each of them pulls towards the item, by channel: `pull` for content,
+        pick: the item.
+        grounds: what reasons may rest on.
+        pulls: float (m,), how strongly each of the interactions pulls towards the item, by channel: `pull` for content,
             `Neighbourhood.pull` for neighbours.
-        title: an item's title by its id.
-        segment: of the shopper, whose popularity was asked.
     """
+    # A channel that has the item in its list is a reason even if it gave next to nothing: there is one at least.
+    amounts = {channel: max(gain, _LEAST if channel in pick.ranks else 0.0) for channel, gain in pick.gains.items()}
     found = []
-    for channel, gain in candidate.gains.items():
-        if channel is Channel.BUY_AGAIN:
-            text, because = _buy_again(candidate.item, profile.habits[candidate.item])
-        elif channel is Channel.CONTENT:
-            text, because = _content(candidate.item, recent, pulls[channel], title)
-        elif channel is Channel.NEIGHBOURS:
-            text, because = _beside(recent, pulls[channel], title)
-        elif channel is Channel.SEGMENT:
-            text, because = f"popular with {in_words(segment)} (number {candidate.ranks[channel]})", []
-        elif channel is Channel.FRESH:
-            text, because = "new here", []
-        else:
-            text, because = f"popular now (number {candidate.ranks[channel]})", []
-        found.append(Cause(channel, gain / candidate.score, text, because))
-    return sorted(found, key=lambda cause: (-cause.share, cause.channel))
+    for channel, gain in sorted(amounts.items(), key=lambda entry: (-entry[1], entry[0])):
+        if gain > 0 and (said := _said(channel, pick, grounds, pulls)):
+            found.append((channel, gain, said))
+            if len(found) == REASONS:
+                break
+    total = sum(gain for _, gain, _ in found)
+    return [Cause(channel, gain / total, *said) for channel, gain, said in found]
+
+
+def _said(
+    channel: Channel, pick: Pick, grounds: Grounds, pulls: Mapping[Channel, npt.NDArray[np.floating]]
+) -> tuple[str, list[Interaction]] | None:
+    """A channel's reason in words with the events behind it; None for one that says nothing of the item."""
+    recent, title, habits = grounds.recent, grounds.title, grounds.profile.habits
+    if channel is Channel.BUY_AGAIN:
+        return _buy_again(pick.item, habits[pick.item]) if pick.item in habits else None
+    if channel is Channel.CONTENT:
+        return _content(pick.item, recent, pulls[channel], title) if recent or habits else None
+    if channel is Channel.NEIGHBOURS:
+        return _beside(recent, pulls[channel], title) if pulls[channel].any() else None
+    if channel is Channel.SEGMENT:
+        number = pick.ranks.get(channel)
+        return (f"popular with {in_words(grounds.segment)} (number {number})", []) if number else None
+    if channel is Channel.FRESH:
+        return "new here", []
+    number = pick.ranks.get(channel)
+    return (f"popular now (number {number})" if number else "popular lately"), []
 
 
 def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:

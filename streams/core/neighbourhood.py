@@ -17,6 +17,7 @@ import numpy.typing as npt
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.events import Interaction
+from streams.core.items import Items
 
 OWN = 0.3
 THEIRS = 0.2
@@ -28,6 +29,9 @@ ASKED = 50
 
 ASKED_RHO = 0.8
 """How much less a recent item counts for each moment that is newer."""
+
+WIDE_RHO, TIGHT_RHO = 0.95, 0.6
+"""The same for two other looks at a ring: at what the shopper deals with at large, and at what they deal with now."""
 
 Places = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -46,42 +50,60 @@ class _Row(NamedTuple):
 
 def asked(recent: Sequence[Interaction]) -> dict[str, float]:
     """The items of a shopper's ring whose neighbours matter, with what each counts, newest first."""
-    weights: dict[str, float] = {}
-    moment, moments = None, -1
+    items, weights, moments = moments_of(recent)
+    counts: dict[str, float] = dict.fromkeys(items, 0.0)
+    for item, weight, moment in zip(items, weights, moments, strict=True):
+        counts[item] += weight * ASKED_RHO**moment
+    return counts
+
+
+def moments_of(recent: Sequence[Interaction]) -> tuple[list[str], list[float], list[int]]:
+    """The part of a ring whose neighbours matter: items, weights, and how many moments are newer; newest first."""
+    items: list[str] = []
+    weights: list[float] = []
+    moments: list[int] = []
+    time, moment = None, -1
+    known: set[str] = set()
     for interaction in reversed(recent):
         if interaction.weight > 0:
-            if interaction.time != moment:
-                moment, moments = interaction.time, moments + 1
-            if interaction.item not in weights:
-                if len(weights) == ASKED:
+            if interaction.time != time:
+                time, moment = interaction.time, moment + 1
+            if interaction.item not in known:
+                if len(known) == ASKED:
                     break
-                weights[interaction.item] = 0.0
-            weights[interaction.item] += interaction.weight * ASKED_RHO**moments
-    return weights
+                known.add(interaction.item)
+            items.append(interaction.item)
+            weights.append(interaction.weight)
+            moments.append(moment)
+    return items, weights, moments
 
 
 class Neighbourhood:
     """The rows of all items.
 
-    Items are known by their places, which count up as items come. A row is read when it is asked for first: of those
-    that pass by, most are replaced before anybody asks.
+    Items are known by their places. A row is read when it is asked for first: of those that pass by, most are replaced
+    before anybody asks.
     """
 
-    def __init__(self) -> None:
-        self.items: list[str] = []
-        """By place."""
-        self._places: dict[str, int] = {}
-        self._masses: Floats = np.full(1024, decay.EMPTY)
+    def __init__(self, items: Items | None = None) -> None:
+        """No rows yet. `items`: whose places these are; its own without any."""
+        self.items = Items() if items is None else items
+        self._masses = self.items.column(np.float64, decay.EMPTY)
         self._unread: dict[int, Callable[[], Mapping[str, float]]] = {}
         self._rows: dict[int, _Row] = {}
 
     def __len__(self) -> int:
         return len(self._unread) + len(self._rows)
 
+    @property
+    def masses(self) -> Floats:
+        """Log masses of items' own events by place, at least one for every item; `decay.EMPTY` for none."""
+        return self._masses.values
+
     def update(self, item: str, log_mass: float, partners: Callable[[], Mapping[str, float]]) -> None:
         """Set an item's mass and its partners, which are called for when somebody asks."""
-        place = self._place(item)
-        self._masses[place] = log_mass
+        place = self.items.place(item)
+        self._masses.values[place] = log_mass
         self._unread[place] = partners
         self._rows.pop(place, None)
 
@@ -95,31 +117,44 @@ class Neighbourhood:
         Returns:
             int64 (n,) places, ascending, and float64 (n,) scores above 0. The recent items may be among them.
         """
-        rows, counts = self._known(recent)
-        if not rows:
-            return np.zeros(0, np.int64), np.zeros(0)
-        own = self._own(rows, now) * counts
+        asked = [place for item in recent if (place := self.items.find(item)) is not None]
+        counts = [count for item, count in recent.items() if self.items.find(item) is not None]
+        places, scores = self.looks(asked, np.array([counts], np.float64), now)
+        return places, scores[0]
+
+    def looks(self, asked: Sequence[int], counts: Floats, now: int) -> tuple[Places, Floats]:
+        """Every neighbour of some places, scored by several ways to count these.
+
+        Args:
+            asked: n places.
+            counts: float64 (ways, n), what each counts, above 0.
+            now: event time, Unix milliseconds.
+
+        Returns:
+            int64 (m,) places, ascending, and float64 (ways, m) scores above 0.
+        """
+        known = [(column, row) for column, place in enumerate(asked) if (row := self._row(place)) is not None]
+        if not known:
+            return np.zeros(0, np.int64), np.zeros((len(counts), 0))
+        rows = [row for _, row in known]
+        sizes = [len(row.partners) for row in rows]
         partners = np.concatenate([row.partners for row in rows])
-        parts = np.concatenate([row.parts for row in rows]) * np.repeat(own, [len(row.partners) for row in rows])
-        sums = np.bincount(partners, parts, len(self.items))
-        places = np.flatnonzero(sums)
-        return places, sums[places] * self._theirs(places, now)
+        parts = np.concatenate([row.parts for row in rows])
+        own = self._own(rows, now) * counts[:, [column for column, _ in known]]
+        sums = [np.bincount(partners, parts * np.repeat(way, sizes), len(self.items)) for way in own]
+        places = np.flatnonzero(sums[0])
+        return places, np.stack([way[places] for way in sums]) * self._theirs(places, now)
 
     def top(self, recent: Mapping[str, float], now: int, count: int) -> list[str]:
-        """The best neighbours of recent items, best first; equal ones by item id."""
+        """The best neighbours of recent items, best first; equal ones by `Items.ties`."""
         places, scores = self.scores(recent, now)
-        # Rounded, so that scores which differ by the order of adding alone stay equal and are ranked by id.
-        rounded = np.round(np.log(scores), 9)
-        if count < len(rounded):
-            enough = np.flatnonzero(rounded >= np.partition(rounded, len(rounded) - count)[len(rounded) - count])
-            places, rounded = places[enough], rounded[enough]
-        ranked = sorted((-score, self.items[place]) for place, score in zip(places, rounded, strict=True))
-        return [item for _, item in ranked[:count]]
+        return [self.items.ids[place] for place in self.items.ranked(places, alike(scores), count)]
 
     def pull(self, items: Sequence[str], recent: Sequence[str], now: int) -> Floats:
         """How similar each of different items is to each recent one: float64 (len(items), len(recent))."""
-        lines = [self._place(item) for item in items]
-        known = [(column, row) for column, item in enumerate(recent) if (row := self._row(item)) is not None]
+        lines = self.items.places(items)
+        rows_of = (self._row(self.items.place(item)) for item in recent)
+        known = [(column, row) for column, row in enumerate(rows_of) if row is not None]
         pulls = np.zeros((len(items), len(recent)))
         if not known:
             return pulls
@@ -135,42 +170,32 @@ class Neighbourhood:
         pulls[line_of[partners], columns] = parts * own * self._theirs(partners, now)
         return pulls
 
-    def _known(self, recent: Mapping[str, float]) -> tuple[list[_Row], list[float]]:
-        """Rows of the recent items that have any, and what each counts."""
-        found = [(row, count) for item, count in recent.items() if (row := self._row(item)) is not None]
-        return [row for row, _ in found], [count for _, count in found]
-
     def _own(self, rows: Sequence[_Row], now: int) -> Floats:
         """float64 (n,): what a part of each row's mass weighs, divided by the mass's power."""
-        masses = self._masses[[row.place for row in rows]] - _shift(now)
+        masses = self._masses.values[[row.place for row in rows]] - _shift(now)
         return np.exp(np.clip((1.0 - OWN) * masses, -_LARGEST, _LARGEST))
 
     def _theirs(self, places: Places, now: int) -> Floats:
         """float64 (n,): by what a pair with each is multiplied; 1 where the partner's own row has not come yet."""
-        masses = self._masses[places]
+        masses = self._masses.values[places]
         logs = np.clip(THEIRS * (_shift(now) - masses), -_LARGEST, _LARGEST)
         return np.where(masses == decay.EMPTY, 1.0, np.exp(logs))
 
-    def _row(self, item: str) -> _Row | None:
-        place = self._places.get(item)
-        if place is None:
-            return None
+    def _row(self, place: int) -> _Row | None:
+        mass = self._masses.values[place]
         # An item without an event of its own has no mass that its pairs could be a part of.
-        if self._masses[place] > decay.EMPTY and (read := self._unread.pop(place, None)) is not None:
+        if mass > decay.EMPTY and (read := self._unread.pop(place, None)) is not None:
             partners = read()
-            places = np.fromiter(map(self._place, partners), np.int64, len(partners))
-            parts = np.fromiter(partners.values(), np.float64, len(partners)) - self._masses[place]
+            places = self.items.places(partners)
+            parts = np.fromiter(partners.values(), np.float64, len(partners)) - mass
             self._rows[place] = _Row(place, places, np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
         return self._rows.get(place)
 
-    def _place(self, item: str) -> int:
-        place = self._places.get(item)
-        if place is None:
-            place = self._places[item] = len(self.items)
-            self.items.append(item)
-            if place == len(self._masses):
-                self._masses = np.concatenate((self._masses, np.full_like(self._masses, decay.EMPTY)))
-        return place
+
+def alike(scores: Floats) -> Floats:
+    """Logs of scores, rounded: what differs by the order of adding alone stays equal. `scores`: above 0."""
+    logs: Floats = np.log(scores)
+    return logs.round(9)
 
 
 def _shift(now: int) -> float:

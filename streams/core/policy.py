@@ -38,6 +38,7 @@ class Policy:
             all that the shopper was ever for, instead of long-term and recent interests.
         fatigue: what every impression that led to nothing leaves of an item's score, more than 0; 1: all of it.
         rules: what is left out, preferred or capped, in their order.
+        ranker: let the learnt ranker order the candidates, once it has proved better than fusion.
     """
 
     name: str = "default"
@@ -60,6 +61,7 @@ class Policy:
     interests: int = 1
     fatigue: float = 0.9
     rules: tuple[Rule, ...] = ()
+    ranker: bool = True
 
     @property
     def caps(self) -> dict[Group, int]:

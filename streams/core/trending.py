@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from streams.core import decay
 from streams.core.events import Arrival
+from streams.core.items import Items
 
 HALF_LIFE_MS = 14.0 * decay.DAY_MS
 """An event counts half as much after this time."""
@@ -40,57 +41,55 @@ class Board:
     """Popularity over all partitions: what is doing best now.
 
     Holds float64 (items, partitions) log masses; the ranking is renewed when it is asked for after a change.
-    All masses decay alike, so the ranking needs no clock. Equal masses are ranked by item id.
+    All masses decay alike, so the ranking needs no clock. Equal masses are ranked by `Items.ties`.
     """
 
-    def __init__(self, partitions: int) -> None:
-        self._masses = np.full((1024, partitions), decay.EMPTY)
-        self._totals = np.full(1024, decay.EMPTY)
-        self._places: dict[str, int] = {}
-        self._items: list[str] = []
-        self._ranking: list[str] = []
+    def __init__(self, partitions: int, items: Items | None = None) -> None:
+        """Nothing popular yet. `items`: whose places these are; its own without any."""
+        self.items = Items() if items is None else items
+        self._masses = self.items.column(np.float64, decay.EMPTY, partitions)
+        self._totals = self.items.column(np.float64, decay.EMPTY)
+        self._order = np.zeros(0, np.int64)
         self._stale = False
 
     def update(self, item: str, partition: int, log_mass: float) -> None:
         """Set an item's sum within one partition."""
-        place = self.place(item)
-        self._masses[place, partition] = log_mass
-        self._totals[place] = np.logaddexp.reduce(self._masses[place])
+        place = self.items.place(item)
+        self._masses.values[place, partition] = log_mass
+        self._totals.values[place] = np.logaddexp.reduce(self._masses.values[place])
         self._stale = True
 
     def place(self, item: str) -> int:
         """The place of an item, by which `among` knows it; it gets one when it is first spoken of."""
-        place = self._places.get(item)
-        if place is None:
-            place = self._places[item] = len(self._items)
-            self._items.append(item)
-            if place == len(self._totals):
-                self._masses = np.vstack((self._masses, np.full_like(self._masses, decay.EMPTY)))
-                self._totals = np.concatenate((self._totals, np.full_like(self._totals, decay.EMPTY)))
-        return place
+        return self.items.place(item)
+
+    @property
+    def totals(self) -> npt.NDArray[np.float64]:
+        """Log mass over all partitions by place, at least one for every item; `decay.EMPTY` for one never seen."""
+        return self._totals.values
 
     def total(self, item: str) -> float:
         """Log mass of an item over all partitions; `decay.EMPTY` for one never seen."""
-        place = self._places.get(item)
-        return decay.EMPTY if place is None else float(self._totals[place])
+        place = self.items.find(item)
+        return decay.EMPTY if place is None else float(self.totals[place])
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """The places of all items with mass, the most popular first."""
+        if self._stale:
+            self._order = self.among(np.arange(len(self.items)), len(self.items))
+            self._stale = False
+        return self._order
 
     def top(self, count: int) -> list[str]:
         """The most popular items, best first; items without mass are left out."""
-        if self._stale or count > len(self._ranking):
-            self._ranking = [item for item, _ in self.among(np.arange(len(self._items)), count)]
-            self._stale = False
-        return self._ranking[:count]
+        return [self.items.ids[place] for place in self.order()[:count]]
 
-    def among(self, places: npt.NDArray[np.int64], count: int) -> list[tuple[str, float]]:
-        """The most popular of the items at some places with their log masses, best first; those without are left out.
+    def among(self, places: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+        """The most popular of some places, best first; those without mass are left out.
 
         places: int64 (n,), no place twice.
         """
-        # Rounded, so that sums which differ by the order of adding alone stay equal and are ranked by id.
-        totals = np.round(self._totals[places], 9)
-        least = decay.EMPTY
-        if count < len(totals):
-            least = np.partition(totals, len(totals) - count)[len(totals) - count]
-        best = np.flatnonzero((totals >= least) & (totals > decay.EMPTY))
-        ranked = sorted((-float(totals[at]), self._items[places[at]]) for at in best)
-        return [(item, -negated) for negated, item in ranked[:count]]
+        # Rounded, so that sums which differ by the order of adding alone stay equal.
+        totals = np.round(self.totals[places], 9)
+        some = totals > decay.EMPTY
+        return self.items.ranked(places[some], totals[some], count)

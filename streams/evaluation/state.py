@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from index.base import Vectors
 from streams import codecs
+from streams.agents.ranker import Learning
 from streams.core.policy import Policy
 from streams.core.profile import Profile
 from streams.edge import Limits
@@ -23,9 +24,28 @@ class State:
     They fold in silence: recommendations are asked for only where there is something to predict.
     """
 
-    def __init__(self, topics: Topics, limits: Limits, encoder: ItemEncoder, *, teaches: bool = False) -> None:
-        """An empty shop. `topics` have one partition; with `teaches` the head learns from what happens."""
-        self._shop = InProcess(topics, Policy(), limits, encoder, "evaluation", teaches=teaches)
+    def __init__(
+        self,
+        topics: Topics,
+        limits: Limits,
+        encoder: ItemEncoder,
+        policy: Policy | None = None,
+        *,
+        learning: Learning | None = None,
+        teaches: bool = False,
+    ) -> None:
+        """An empty shop.
+
+        Args:
+            topics: they have one partition.
+            limits: what the edge lets through.
+            encoder: of the catalogue.
+            policy: the ranker learns from its candidates; None for the usual one.
+            learning: how it learns; None for the usual way.
+            teaches: the head learns from what happens.
+        """
+        usual = policy or Policy()
+        self._shop = InProcess(topics, usual, limits, encoder, "evaluation", teaches=teaches, learning=learning)
         self._topics = topics
         self._pending: list[LogRecord] = []
 

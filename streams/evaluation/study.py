@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.agents.ranker import Learning
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.errors import DataError
@@ -29,11 +30,13 @@ class Study:
         policies: the first one is held against everybody else.
         baselines: of `baselines.NAMES`.
         reading: how the log is read.
+        learning: how the ranker learns.
     """
 
     policies: Sequence[Policy]
     baselines: Sequence[str]
     reading: Reading
+    learning: Learning | None = None
 
 
 class Findings(NamedTuple):
@@ -52,7 +55,7 @@ async def evaluate(
     Raises:
         DataError: the log has no item to recommend, or nothing to predict.
     """
-    state = State(TOPICS, limits, encoder)
+    state = State(TOPICS, limits, encoder, study.policies[0], learning=study.learning)
     await state.stock(log.catalogue)
     items = [item for item in state.replica.facts if state.replica.available(item)]
     places = {item: place for place, item in enumerate(items)}

@@ -93,6 +93,7 @@ class Look:
             "profiles": [topics.events.name, topics.merges.name],
             "neighbours": [topics.pairs.name],
             "head": [topics.pairs.name],
+            "ranker": [topics.examples.name],
             "answers": [topics.questions.name],
         }
 

@@ -41,6 +41,7 @@ class Watch:
                 ("encoder", topics.catalogue),
                 ("profiles", topics.events),
                 ("neighbours", topics.pairs),
+                ("ranker", topics.examples),
             )
         }
         """Consumer group → role, and what it consumes."""

@@ -34,7 +34,7 @@ async def test_a_shop_where_nothing_happened(settings: Settings, bootstrap: str,
     found = json.loads(out)
     assert [
         (group["role"], len(group["members"]), group["records"], group["seconds"]) for group in found["groups"]
-    ] == [(role, 0, 0, 0.0) for role in ("encoder", "profiles", "neighbours", "answers")]
+    ] == [(role, 0, 0, 0.0) for role in ("encoder", "profiles", "neighbours", "head", "ranker", "answers")]
     assert [topic["topic"] for topic in found["topics"]] == [topic.name for topic in shop_topics]
     assert all(topic["exists"] and topic["records"] == 0 for topic in found["topics"])
     assert (found["newest"], found["newest_event_age"], found["refused"], found["snapshots"]) == (None, None, {}, [])

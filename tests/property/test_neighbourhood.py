@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.events import EventType, Interaction
+from streams.core.items import tie
 from streams.core.neighbourhood import ASKED_RHO, OWN, THEIRS, Neighbourhood, asked
 from tests.property.strategies import DAY, T0
 
@@ -45,18 +46,18 @@ def test_scores_and_pulls(rows: Rows, recent: dict[str, float], days: int) -> No
     expected = {y: sum(w * _similarity(rows, x, y, later) for x, w in recent.items()) for y in NAMES}
     places, scores = neighbourhood.scores(recent, now)
     assert list(places) == sorted(set(places))
-    found = {neighbourhood.items[place]: score for place, score in zip(places, scores, strict=True)}
+    found = {neighbourhood.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
     assert found == pytest.approx({y: score for y, score in expected.items() if score})
     top = neighbourhood.top(recent, now, 3)
-    assert top == sorted(found, key=lambda item: (-round(math.log(found[item]), 9), item))[:3]
+    assert top == sorted(found, key=lambda item: (-round(math.log(found[item]), 9), tie(item)))[:3]
     pulls = neighbourhood.pull(NAMES, list(recent), now)
     for item, row in zip(NAMES, pulls, strict=True):
         assert list(row) == pytest.approx([_similarity(rows, x, item, later) for x in recent])
 
 
-def test_equal_scores_are_ranked_by_item() -> None:
+def test_equal_scores_are_ranked_by_tie() -> None:
     neighbourhood = _filled({"item-0": (1.0, dict.fromkeys(reversed(NAMES[1:]), 1.0))})
-    assert neighbourhood.top({"item-0": 1.0}, T0, 3) == NAMES[1:4]
+    assert neighbourhood.top({"item-0": 1.0}, T0, 3) == sorted(NAMES[1:], key=tie)[:3]
 
 
 def test_a_pair_of_centuries_ahead_is_no_obstacle() -> None:

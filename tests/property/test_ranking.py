@@ -1,42 +1,11 @@
-"""Fusion and diversification against their formulas, written plainly."""
+"""Diversification against its formulas, written plainly."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.candidates import RRF_K, fuse, merge
 from streams.core.diversity import Cap, choose
-from streams.core.policy import Channel
-
-ranked = st.lists(st.sampled_from([f"i{n}" for n in range(15)]), unique=True, max_size=15)
-channels = st.dictionaries(st.sampled_from(list(Channel)), ranked)
-weights = st.dictionaries(st.sampled_from(list(Channel)), st.floats(0.1, 5))
-
-
-@given(channels, weights)
-def test_fusion_is_reciprocal_rank(lists: dict[Channel, list[str]], weight: dict[Channel, float]) -> None:
-    expected: dict[str, float] = {}
-    for channel, items in lists.items():
-        for place, item in enumerate(items):
-            if channel in weight:
-                expected[item] = expected.get(item, 0) + weight[channel] / (RRF_K + place + 1)
-    fused = fuse(lists, weight, 100)
-    assert fuse(lists, weight, 3) == fused[:3]
-    assert {candidate.item: candidate.score for candidate in fused} == pytest.approx(expected)
-    assert fused == sorted(fused, key=lambda candidate: (-candidate.score, candidate.item))
-    for candidate in fused:
-        assert sum(candidate.gains.values()) == pytest.approx(candidate.score)
-        for channel, rank in candidate.ranks.items():
-            assert lists[channel][rank - 1] == candidate.item
-
-
-@given(st.lists(ranked, max_size=4))
-def test_merging_keeps_every_item_once_by_its_best_rank(lists: list[list[str]]) -> None:
-    merged = merge(lists)
-    best = {item: min(items.index(item) for items in lists if item in items) for items in lists for item in items}
-    assert sorted(merged) == sorted(best)
-    assert [best[item] for item in merged] == sorted(best.values())
 
 
 @st.composite

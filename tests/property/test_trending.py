@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Arrival
+from streams.core.items import tie
 from streams.core.trending import HALF_LIFE_MS, Board, Popularity, fold
 from tests.property.strategies import T0, items, logs
 
@@ -45,7 +46,7 @@ def test_the_board_ranks_by_the_sum_over_partitions(updates: list[tuple[str, int
     totals: dict[str, float] = {}
     for (item, _), mass in newest.items():
         totals[item] = totals.get(item, 0.0) + math.exp(mass)
-    ranked = sorted(totals, key=lambda item: (-round(math.log(totals[item]), 9), item))
+    ranked = sorted(totals, key=lambda item: (-round(math.log(totals[item]), 9), tie(item)))
     top = board.top(count)
     assert len(top) == min(count, len(totals))
     assert [totals[item] for item in top] == pytest.approx([totals[item] for item in ranked[:count]])
@@ -53,11 +54,13 @@ def test_the_board_ranks_by_the_sum_over_partitions(updates: list[tuple[str, int
         assert board.total(item) == pytest.approx(math.log(total))
 
 
-def test_equal_sums_are_ranked_by_id_and_the_board_grows() -> None:
+def test_equal_sums_are_ranked_by_tie_and_the_board_grows() -> None:
     board = Board(partitions=1)
-    for number in range(3000):
-        board.update(f"item-{number:04}", 0, 0.0)
-    assert board.top(3) == ["item-0000", "item-0001", "item-0002"]
-    board.update("item-2999", 0, 1.0)
-    assert board.top(2) == ["item-2999", "item-0000"]
+    names = [f"item-{number:04}" for number in range(3000)]
+    for name in names:
+        board.update(name, 0, 0.0)
+    first, second, third = sorted(names, key=tie)[:3]
+    assert board.top(3) == [first, second, third]
+    board.update(third, 0, 1.0)
+    assert board.top(2) == [third, first]
     assert len(board.top(5000)) == 3000

@@ -12,6 +12,7 @@ from index.exact import ExactIndex
 from streams.agents.encoder import EncoderHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
+from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.engine.effects import Batch, Effects, Handler
@@ -44,14 +45,19 @@ async def immediate_index(dim: int) -> ReplicaIndex:
 class Shop:
     """Runs all agents, applies their effects, feeds the replica with what the changelogs would carry."""
 
-    def __init__(self, policy: Policy | None = None, limits: Limits = LIMITS) -> None:
+    def __init__(self, policy: Policy | None = None, limits: Limits = LIMITS, learning: Learning | None = None) -> None:
+        """With `learning`, the ranker learns of every batch."""
         self.encoder = CountingEncoder()
         self.replica = Replica(TOPICS, immediate_index, limits)
         self.tables: dict[str, dict[bytes, bytes]] = {
-            "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "embeddings": {}, "embeddings_b": {},
-            "head": {},
+            "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "ranker": {}, "embeddings": {},
+            "embeddings_b": {}, "head": {},
         }  # fmt: skip
         self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), limits)
+        if learning:
+            self.profiles.learner = ExampleMaker(self.replica, policy or Policy(), TOPICS.examples, learning)
+        self.ranker = RankerHandler(Learning().rate)
+        self.examples_sent: list[FakeRecord] = []
         self.items = EncoderHandler(ItemEncoder(self.encoder), limits)
         self.pairs = NeighboursHandler(TOPICS.pairs)
         self.pairs_sent: list[FakeRecord] = []
@@ -75,6 +81,9 @@ class Shop:
             if delta.topic == TOPICS.pairs.name:
                 self.pairs_sent.append(FakeRecord(None, delta.value, len(self.pairs_sent), delta.topic))
                 self._run(self.pairs, delta.topic, self.pairs_sent[-1:])
+            if delta.topic == TOPICS.examples.name:
+                self.examples_sent.append(FakeRecord(None, delta.value, len(self.examples_sent), delta.topic))
+                self._run(self.ranker, delta.topic, self.examples_sent[-1:])
         for table, rows in effects.rows.items():
             changelog = []
             for key, value in rows:

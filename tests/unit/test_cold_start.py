@@ -23,7 +23,9 @@ SEGMENTED = replace(LIMITS, segments=("age", "country"))
 @pytest.fixture
 def shop() -> Shop:
     """A shop where the old buy the last items most, and the young the first ones."""
-    shop = Shop(Policy(exploration=0.0, diversity=1.0), SEGMENTED)
+    # Everybody together buys all things alike: a segment has to weigh more for its order to show.
+    weights = {Channel.CONTENT: 0.3, Channel.POPULAR: 0.3, Channel.SEGMENT: 3.0}
+    shop = Shop(Policy(exploration=0.0, diversity=1.0, channel_weights=weights), SEGMENTED)
     shop.catalogue(*(item(name, number) for number, name in enumerate(ITEMS)))
     number = 0
     for place, name in enumerate(ITEMS):

@@ -150,7 +150,9 @@ def test_three_workers_have_names_of_their_own(services: dict[str, Any]) -> None
     named = [name for name in services if "UPWELL_INSTANCE" in services[name].get("environment", {})]
     assert {services[name]["environment"]["UPWELL_INSTANCE"] for name in named} == set(named)
     assert {*WORKERS, "encoder", "encoder-gpu"} == set(named)
-    assert {tuple(services[name]["command"]) for name in WORKERS} == {("worker", "--roles", "profiles,neighbours")}
+    assert {tuple(services[name]["command"]) for name in WORKERS} == {
+        ("worker", "--roles", "profiles,neighbours,ranker")
+    }
     partitions = int(services["topics"]["environment"]["UPWELL_PARTITIONS"])
     assert partitions % len(WORKERS) == 0
 

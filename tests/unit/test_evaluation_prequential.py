@@ -8,6 +8,7 @@ import pytest
 
 from encoders.hashing import HashingEncoder
 from streams import codecs
+from streams.agents.ranker import Learning
 from streams.core.policy import Channel, Policy
 from streams.evaluation.baselines import NAMES
 from streams.evaluation.log import EventSet, Log
@@ -141,7 +142,8 @@ def test_what_the_live_agent_sent_after_a_set_is_what_is_evaluated_at_the_next()
 
 def test_the_state_is_the_live_state_however_it_is_cut() -> None:
     log = shopping(_some_shopping())
-    shop, state = _live(log, Policy()), State(TOPICS, LIMITS, ItemEncoder(HashingEncoder()))
+    shop = _live(log, Policy())
+    state = State(TOPICS, LIMITS, ItemEncoder(HashingEncoder()), learning=Learning(sampling=0.0))
 
     async def fold() -> None:
         await state.stock(log.catalogue)

@@ -237,13 +237,13 @@ def test_workers_with_state_keep_their_names_and_volumes(overlay: str) -> None:
     (worker,) = _kind(overlay, "StatefulSet").values()
     (container,) = worker["spec"]["template"]["spec"]["containers"]
     roles = container["args"][container["args"].index("--roles") + 1].split(",")
-    assert set(roles) == {"profiles", "neighbours"}
+    assert set(roles) == {"profiles", "neighbours", "ranker"}
     assert container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert worker["spec"]["volumeClaimTemplates"][0]["spec"]["accessModes"] == ["ReadWriteOnce"]
     everything = {
         role for _, one in _containers(overlay) if "--roles" in one["args"] for role in one["args"][2].split(",")
     }
-    assert everything == {"profiles", "neighbours", "encoder"}
+    assert everything == {"profiles", "neighbours", "ranker", "encoder"}
 
 
 def test_production_scales_by_the_lag_of_our_groups() -> None:

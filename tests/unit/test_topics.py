@@ -70,13 +70,17 @@ def test_how_long_records_are_kept_is_said_in_words() -> None:
 
 def test_names_are_unique_and_start_with_the_shop() -> None:
     names = [topic.name for topic in CONTRACT]
-    assert len(set(names)) == len(names) == 16
+    assert len(set(names)) == len(names) == 18
     assert all(name.startswith("books.") and name.endswith(".v1") for name in names)
 
 
 def test_topics_keyed_alike_have_the_same_partitions() -> None:
     """A shopper's row and recommendation stay on the partition of the shopper's events."""
-    for group in (("events", "merges", "profiles", "recommendations"), ("catalogue", "embeddings"), ("questions", "answers")):
+    for group in (
+        ("events", "merges", "profiles", "recommendations"),
+        ("catalogue", "embeddings"),
+        ("questions", "answers"),
+    ):
         assert len({getattr(CONTRACT, name).partitions for name in group}) == 1
 
 

@@ -1,0 +1,139 @@
+"""Ranker agent: examples of what shoppers did next in, the weights of the ranker out.
+
+profiles ──► ExampleMaker ──► shop.examples.v1 ──► RankerHandler ──► table `ranker` = shop.ranker.v1 ──► replicas
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import groupby
+from typing import NamedTuple
+
+from streams import ranking_codec
+from streams.core import merging
+from streams.core import profile as profiles
+from streams.core.events import Arrival
+from streams.core.halflives import HALF_LIVES, HalfLives
+from streams.core.merging import Joined
+from streams.core.policy import Policy
+from streams.core.profile import Profile
+from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, RejectReason
+from streams.errors import ContractError
+from streams.recommender import Moment, examples
+from streams.replicas import Replica
+from streams.settings import Settings
+from streams.topics import Topic
+
+
+class Learning(NamedTuple):
+    """How the ranker learns.
+
+    Attributes:
+        sampling: share of the moments that become examples, 0 to 1; 0: nothing is learnt.
+        rate: of the steps.
+        candidates: of an example at most, what was chosen apart.
+    """
+
+    sampling: float = 0.2
+    rate: float = 0.05
+    candidates: int = 64
+
+
+def learning_of(settings: Settings) -> Learning:
+    """How the settings want the ranker to learn."""
+    return Learning(settings.ranker_sampling, settings.ranker_rate)
+
+
+NOBODY = Joined()
+
+
+class Doing(NamedTuple):
+    """A shopper's profile before a batch, what is new of them in it, in offset order, and what has moved to them."""
+
+    before: Profile
+    new: Sequence[Arrival]
+    joined: Joined = NOBODY
+
+
+class ExampleMaker:
+    """Makes examples of what shoppers did, from the state before they did it.
+
+    Which moments become examples depends on the ids of their events alone. What an example says rests on the shared
+    state as this worker has it, so it is sent, not made again: the weights are a function of the topic of examples.
+    """
+
+    def __init__(
+        self, replica: Replica, policy: Policy, topic: Topic, learning: Learning, half_lives: HalfLives = HALF_LIVES
+    ) -> None:
+        self._half_lives = half_lives
+        self._replica = replica
+        self._policy = policy
+        self._topic = topic
+        self._learning = learning
+
+    async def __call__(self, origin: int, doings: Iterable[Doing]) -> list[Output]:
+        """Examples of a batch of events of the partition `origin`: one record, so that none overtakes another."""
+        if self._learning.sampling <= 0:
+            return []
+        chosen = sorted(
+            (moment for doing in doings for moment in self._moments(doing)),
+            key=lambda moment: moment.offset,
+        )
+        found = await examples(chosen, self._replica, self._policy, self._learning.candidates)
+        if not found:
+            return []
+        return [Output(self._topic.name, None, ranking_codec.encode_examples(origin, found), 0)]
+
+    def _moments(self, doing: Doing) -> Iterator[Moment]:
+        """The sampled moments of a shopper: what they did at one time, in a row, that speaks for an item.
+
+        A moment that goes on from before the batch is none: what came before it would be told by itself.
+        """
+        before, taken = doing.before, 0
+        newest = before.recent[-1].time if before.recent else -1
+        for time, group in groupby(doing.new, key=_time):
+            arrivals = list(group)
+            told = [
+                arrival for arrival in arrivals if arrival.interaction is not None and arrival.interaction.weight > 0
+            ]
+            if told and time is not None and time > newest and _sampled(told[0].event, self._learning.sampling):
+                known = before
+                if taken:
+                    known = profiles.absorb(before, doing.new[:taken], doing.new[taken - 1].offset, self._half_lives)
+                items = frozenset(arrival.interaction.item for arrival in told if arrival.interaction is not None)
+                yield Moment(merging.whole(known, doing.joined), time, told[0].offset, items)
+            taken += len(arrivals)
+            newest = max(newest, time or newest)
+
+
+def _time(arrival: Arrival) -> int | None:
+    return None if arrival.interaction is None else arrival.interaction.time
+
+
+def _sampled(event: str, share: float) -> bool:
+    digest = blake2b(f"example\0{event}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") < share * 2**64
+
+
+class RankerHandler:
+    """Learns from examples, each once however often it is sent, in the order of the topic."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+
+    async def __call__(self, batch: Batch, read: Reader) -> Effects:
+        """Learn from a batch of the topic of examples."""
+        learnt = ranking_codec.decode_ranker(read("ranker", [ranking_codec.KEY])[0])
+        rejections = []
+        for record in batch.records:
+            try:
+                origin, found = ranking_codec.decode_examples(record.value or b"")
+            except ContractError as error:
+                rejections.append(Rejection(record, RejectReason.UNDECODABLE, str(error)))
+                continue
+            for example in found:
+                if example.offset > learnt.applied.get(origin, -1):
+                    learnt.applied[origin] = example.offset
+                    learnt.ranker.learn(example, self._rate)
+        learnt.offset = max(learnt.offset, batch.records[-1].offset)
+        row = ranking_codec.KEY, ranking_codec.encode_ranker(learnt)
+        return Effects(rows={"ranker": [row]}, rejections=rejections)

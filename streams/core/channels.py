@@ -1,0 +1,222 @@
+"""The channels: what each of them brings for a shopper, and the candidates of many shoppers as flat arrays.
+
+    nearest by interest ─► content ───┐
+    popularity ─────────► popular ────┤
+    within the segment ─► segment ────┼─► open to the shopper ─► Pool (owner, place, rank by channel, values)
+    habits ─────────────► buy_again ──┤
+    neighbourhood ──────► neighbours ─┘
+
+Channels speak different languages (a cosine, a count, a mass). Fusion therefore asks for ranks alone; the ranker gets
+the values, too (`features`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core import neighbourhood
+from streams.core import profile as profiles
+from streams.core.candidates import habit_strengths
+from streams.core.eligible import Eligibility
+from streams.core.items import Items, Places
+from streams.core.neighbourhood import ASKED_RHO, TIGHT_RHO, WIDE_RHO, Neighbourhood, alike
+from streams.core.policy import Channel, Policy
+from streams.core.profile import Profile
+from streams.core.trending import Board
+
+Floats = npt.NDArray[np.float64]
+
+ORDER = (Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT)
+"""Of the columns of `Pool.ranks`."""
+
+FILTERED = 4
+"""So many times more is asked of the index where rules may drop some of it."""
+
+INTENT = "intent"
+"""Name of the short-term interest, whose cosine stands for itself; of the others the largest counts."""
+
+RHOS = np.array([[ASKED_RHO], [WIDE_RHO], [TIGHT_RHO]])
+"""float64 (3, 1): ways to look at a ring. The first one makes the channel, the others are features."""
+
+
+class Near(NamedTuple):
+    """The items nearest to one interest, best first: int64 (n,) places, float32 (n,) cosines."""
+
+    interest: str
+    places: Places
+    cosines: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What is known of all items, over the same places."""
+
+    items: Items
+    board: Board
+    neighbourhood: Neighbourhood
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A shopper for whom candidates are wanted.
+
+    Attributes:
+        profile: the shopper's.
+        now: event time, Unix milliseconds.
+        near: by interest.
+        shown: item → how often it was shown and left alone, decayed.
+        popular: the most popular items of the shopper's segment, best first; none without one.
+        segment: of the shopper, in words for a key; empty for none.
+        eligible: the rules for the shopper.
+    """
+
+    profile: Profile
+    now: int
+    near: Sequence[Near]
+    shown: Mapping[str, float]
+    popular: Places
+    segment: str
+    eligible: Eligibility
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the channels brought for one shopper.
+
+    Attributes:
+        places: int64 (n,), ascending.
+        ranks: int16 (n, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
+        cosines: float32 (n, 3), to any interest (the largest), to the intent, to any other; 0 where it was not found.
+        looks: float64 (n, ways - 1), scores as neighbours as parts of the largest, at large and just now.
+        closed: bool (items,), whether something keeps an item from this shopper; having it does not.
+        owned: int64 (owned,), places of what the shopper has.
+        habits: int64 (habits,), places of what was bought.
+        strengths: float64 (habits,), decayed numbers of purchases; once is half, and 0 what was sent back.
+    """
+
+    places: Places
+    ranks: npt.NDArray[np.int16]
+    cosines: npt.NDArray[np.float32]
+    looks: Floats
+    closed: npt.NDArray[np.bool_]
+    owned: Places
+    habits: Places
+    strengths: Floats
+
+
+def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
+    """Ask every channel of the policy on behalf of one shopper."""
+    items, profile, weights = stock.items, visit.profile, policy.channel_weights
+    habits = items.places(profile.habits)
+    kept = habit_strengths(profile, visit.now)
+    strengths = np.array([kept.get(item, 0.0) for item in profile.habits])
+    barred = items.places(profiles.rejected(profile) | profiles.in_cart(profile) | policy.excluded)
+    places, scores = _looks(profile, stock, visit.now)
+    owned = items.places(profiles.owned(profile))
+    closed = ~items.available.values
+    closed[barred] = True
+    shut = closed.copy()
+    shut[owned] = True
+
+    def first(order: Places, shut: npt.NDArray[np.bool_]) -> Places:
+        left = order[~shut[order]]
+        if not visit.eligible.drops:
+            return left[: policy.pool]
+        kept = visit.eligible.kept(items.ids[place] for place in left)
+        return items.places(islice(kept, policy.pool))
+
+    lists: list[Places] = [np.zeros(0, np.int64)] * len(ORDER)
+    if weights.get(Channel.CONTENT):
+        lists[0] = first(merged([near.places for near in visit.near]), shut)
+    if weights.get(Channel.POPULAR):
+        order = stock.board.order()
+        lists[1] = first(order if visit.eligible.drops else _enough(order, shut, policy.pool), shut)
+    if weights.get(Channel.BUY_AGAIN):
+        lists[2] = first(items.ranked(habits[strengths > 0], strengths[strengths > 0], len(habits)), closed)
+    if weights.get(Channel.NEIGHBOURS):
+        left = ~shut[places]
+        count = len(places) if visit.eligible.drops else policy.pool
+        lists[3] = first(items.ranked(places[left], alike(scores[0, left]), count), shut)
+    if weights.get(Channel.SEGMENT):
+        lists[4] = first(visit.popular, shut)
+    found, inverse = np.unique(np.concatenate(lists), return_inverse=True)
+    ranks = np.zeros((len(found), len(ORDER)), np.int16)
+    begin = 0
+    for column, listed in enumerate(lists):
+        ranks[inverse[begin : begin + len(listed)], column] = np.arange(1, len(listed) + 1)
+        begin += len(listed)
+    return Candidates(
+        found, ranks, _cosines(found, visit.near), _parts(found, places, scores[1:]), closed, owned, habits, strengths
+    )
+
+
+def _enough(order: Places, shut: npt.NDArray[np.bool_], count: int) -> Places:
+    """As much of an order as holds `count` items that are open, if there are so many."""
+    end = 2 * count
+    while end < len(order) and np.count_nonzero(~shut[order[:end]]) < count:
+        end *= 4
+    return order[:end]
+
+
+def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) -> Iterator[str]:
+    """Items that are hardly known yet and open to a shopper, those nearest to the interests first.
+
+    `log_fresh`: log mass of popularity below which an item is hardly known.
+    """
+    shut = candidates.closed.copy()
+    shut[candidates.owned] = True
+    order = merged([near.places for near in visit.near])
+    left = order[~shut[order] & (stock.board.totals[order] < log_fresh)]
+    return visit.eligible.kept(stock.items.ids[place] for place in left)
+
+
+def merged(lists: Sequence[Places]) -> Places:
+    """One ranked list from several: by best rank, earlier lists first at equal ranks."""
+    if len(lists) < 2:
+        return lists[0] if lists else np.zeros(0, np.int64)
+    places = np.concatenate(lists)
+    turns = np.concatenate([np.arange(len(one)) * len(lists) + number for number, one in enumerate(lists)])
+    places = places[np.argsort(turns)]
+    _, firsts = np.unique(places, return_index=True)
+    result: Places = places[np.sort(firsts)]
+    return result
+
+
+def _looks(profile: Profile, stock: Stock, now: int) -> tuple[Places, Floats]:
+    """Neighbours of the ring, looked at in every way: int64 (n,) places, float64 (ways, n) scores."""
+    items, weights, moments = neighbourhood.moments_of(profile.recent)
+    places, inverse = np.unique(stock.items.places(items), return_inverse=True)
+    ways = np.array(weights) * RHOS ** np.array(moments)
+    counts: Floats = np.stack([np.bincount(inverse, way, len(places)).astype(np.float64) for way in ways])
+    return stock.neighbourhood.looks(places.tolist(), counts, now)
+
+
+def _cosines(found: Places, near: Sequence[Near]) -> npt.NDArray[np.float32]:
+    cosines = np.zeros((len(found), 3), np.float32)
+    for interest, places, values in near:
+        at, hit = where(found, places)
+        cosines[at, 0] = np.maximum(cosines[at, 0], values[hit])
+        column = 1 if interest == INTENT else 2
+        cosines[at, column] = np.maximum(cosines[at, column], values[hit])
+    return cosines
+
+
+def _parts(found: Places, places: Places, scores: Floats) -> Floats:
+    parts = np.zeros((len(found), len(scores)))
+    at, hit = where(found, places)
+    parts[at] = (scores / scores.max(axis=1, initial=0.0, keepdims=True))[:, hit].T if len(places) else 0.0
+    return parts
+
+
+def where(found: Places, wanted: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
+    """Where in `found`, which ascends, the wanted are: int64 (hits,), and bool (wanted,) which ones are there."""
+    if not len(found):
+        return np.zeros(0, np.int64), np.zeros(len(wanted), np.bool_)
+    at = np.searchsorted(found, wanted)
+    at[at == len(found)] = 0
+    hit = found[at] == wanted
+    return at[hit], hit

@@ -1,0 +1,49 @@
+"""What was picked, as the items of a recommendation: with places, scores and reasons."""
+
+from collections.abc import Callable, Sequence
+
+from index.base import Vectors
+from streams.core import explain
+from streams.core.explain import Cause, Grounds, Pick
+from streams.core.policy import Channel
+from streams.core.profile import Profile
+from streams.records import Cited, Reason, RecommendedItem
+from streams.replicas import Replica
+
+
+def listed(
+    picks: Sequence[Pick],
+    vectors: Vectors,
+    profile: Profile,
+    now: int,
+    tastes: Callable[[Sequence[str]], Vectors],
+    replica: Replica,
+    segment: str,
+) -> list[RecommendedItem]:
+    """The entries of a list.
+
+    Args:
+        picks: in their order.
+        vectors: float32 (picks, dim); that of a place that is explored does not matter.
+        profile: the shopper's.
+        now: event time, Unix milliseconds.
+        tastes: vectors of what the shopper had to do with.
+        replica: the shared state.
+        segment: of the shopper, whose popularity was asked; empty for none.
+    """
+    grounds = Grounds(profile, [event for event in profile.recent if event.weight > 0], replica.title, segment)
+    had = [event.item for event in grounds.recent]
+    near = explain.pull(vectors, tastes(had), grounds.recent, replica.half_lives.intent)
+    beside = replica.neighbourhood.pull([pick.item for pick in picks], had, now)
+    entries = []
+    for rank, (pick, *row) in enumerate(zip(picks, near, beside, strict=True), start=1):
+        pulls = dict(zip((Channel.CONTENT, Channel.NEIGHBOURS), row, strict=True))
+        reasons = [_reason(cause) for cause in explain.causes(pick, grounds, pulls)]
+        channel, score = reasons[0].channel, round(pick.score, 6)
+        entries.append(RecommendedItem(rank, pick.item, score, channel, reasons, pick.propensity))
+    return entries
+
+
+def _reason(cause: Cause) -> Reason:
+    cited = [Cited(event.item, event.type, event.time) for event in cause.because]
+    return Reason(cause.channel, round(cause.share, 4), cause.text, cited)

@@ -1,0 +1,57 @@
+"""What channels bring, against lists made one item at a time."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core import profile as profiles
+from streams.core.candidates import buy_again
+from streams.core.channels import ORDER, Visit, fresh, gather, merged
+from streams.core.neighbourhood import asked
+from streams.core.policy import Channel, Policy
+from tests.property.test_features import NAMES, NOW, SEGMENT, SETTINGS, STOCK, visits
+
+
+def merge(lists: list[list[str]]) -> list[str]:
+    """By best rank, earlier lists first at equal ranks."""
+    best = {
+        item: min((items.index(item), order) for order, items in enumerate(lists) if item in items)
+        for items in lists
+        for item in items
+    }
+    return sorted(best, key=best.__getitem__)
+
+
+@SETTINGS
+@given(visits(), st.integers(1, 12), st.sets(st.sampled_from(NAMES), max_size=3))
+def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, excluded: set[str]) -> None:
+    profile, ids = visit.profile, STOCK.items.ids
+    shut = profiles.rejected(profile) | profiles.in_cart(profile) | excluded | {"item-5"}
+    bought = profiles.owned(profile)
+    near = merge([[ids[place] for place in one.places] for one in visit.near])
+    segment = SEGMENT if len(visit.popular) else []
+    lists = {
+        Channel.CONTENT: [item for item in near if item not in shut | bought],
+        Channel.POPULAR: [item for item in STOCK.board.top(12) if item not in shut | bought],
+        Channel.BUY_AGAIN: [item for item in buy_again(profile, NOW) if item not in shut],
+        Channel.NEIGHBOURS: [
+            item for item in STOCK.neighbourhood.top(asked(profile.recent), NOW, 12) if item not in shut | bought
+        ],
+        Channel.SEGMENT: [item for item in segment if item not in shut | bought],
+    }
+    found = gather(visit, STOCK, Policy(pool=pool, excluded=frozenset(excluded)))
+    told: dict[str, dict[Channel, int]] = {}
+    for channel, items in lists.items():
+        for rank, item in enumerate(items[:pool], start=1):
+            told.setdefault(item, {})[channel] = rank
+    assert [ids[place] for place in found.places] == sorted(told, key=STOCK.items.place)
+    for place, row in zip(found.places, found.ranks, strict=True):
+        assert {channel: rank for channel, rank in zip(ORDER, row, strict=True) if rank} == told[ids[place]]
+    known = STOCK.board.total("item-6")
+    hardly = [item for item in near if item not in shut | bought and STOCK.board.total(item) < known]
+    assert list(fresh(visit, STOCK, found, known)) == hardly
+
+
+@given(st.lists(st.lists(st.sampled_from(NAMES), unique=True), max_size=4))
+def test_merging_is_by_best_rank(lists: list[list[str]]) -> None:
+    places = merged([STOCK.items.places(one) for one in lists])
+    assert [STOCK.items.ids[place] for place in places] == merge(lists)

@@ -1,0 +1,191 @@
+"""The features of many candidates at once are those of each by its definition, written plainly."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streams.core import decay
+from streams.core.candidates import RRF_K
+from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, gather
+from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
+from streams.core.eligible import Eligibility
+from streams.core.events import EventType, Interaction
+from streams.core.features import FEATURES, batched, buckets, features
+from streams.core.items import Items
+from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
+from streams.core.policy import Channel, Policy
+from streams.core.profile import Profile, fold, purchases
+from streams.core.trending import HALF_LIFE_MS, Board
+from tests.property.strategies import DAY, T0, logs
+
+SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+NAMES = [f"item-{number}" for number in range(12)]
+SEGMENT = ["item-3", "item-9", "item-1"]
+NOW = T0 + 401 * DAY
+WEIGHTS = np.array([Policy().channel_weights[channel] for channel in ORDER])
+
+
+def _facts(number: int) -> dict[str, object]:
+    return {
+        "available": number != 5,
+        "category": ("tea", "cups", None)[number % 3],
+        "brand": ("acme", None)[number % 2],
+        "price": None if number == 4 else float(1 + number),
+    }
+
+
+def _stock() -> Stock:
+    items = Items()
+    board, beside = Board(1, items), Neighbourhood(items)
+    for number, name in enumerate(NAMES):
+        items.describe(name, **_facts(number))  # type: ignore[arg-type]
+        if number % 4:
+            board.update(name, 0, decay.log_mass(1.0 + number, NOW, HALF_LIFE_MS))
+            mass = decay.log_mass(2.0 + number, NOW, PAIR_HALF_LIFE_MS)
+            others = {NAMES[(number * step) % 12]: mass - step for step in (5, 7)}
+            beside.update(name, mass, others.copy)
+    return Stock(items, board, beside)
+
+
+STOCK = _stock()
+
+nearest = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.integers(1, 8).map(lambda n: n / 8)), unique_by=lambda pair: pair[0]
+)
+
+
+@st.composite
+def visits(draw: st.DrawFn) -> Visit:
+    profile = fold(Profile(), draw(logs(max_size=20)))
+    shown = draw(st.dictionaries(st.sampled_from(NAMES), st.floats(0.1, 9.0)))
+    near = [
+        Near(name, STOCK.items.places([item for item, _ in found]), np.array([c for _, c in found], np.float32))
+        for name in ("intent", "habits", "another")[: draw(st.integers(0, 3))]
+        for found in [sorted(draw(nearest), key=lambda pair: -pair[1])]
+    ]
+    popular = STOCK.items.places(SEGMENT if draw(st.booleans()) else [])
+    return Visit(profile, NOW, near, shown, popular, "", Eligibility((), lambda _: None, profile, NOW))  # type: ignore[arg-type,return-value]
+
+
+def _look(visit: Visit, rho: float) -> dict[str, float]:
+    """Scores as neighbours, by the lookup that has an oracle of its own."""
+    counts: dict[str, float] = {}
+    moments = sorted({event.time for event in visit.profile.recent if event.weight > 0}, reverse=True)
+    for event in visit.profile.recent:
+        if event.weight > 0:
+            counts[event.item] = counts.get(event.item, 0.0) + event.weight * rho ** moments.index(event.time)
+    places, scores = STOCK.neighbourhood.scores(counts, NOW)
+    return {STOCK.items.ids[place]: score / scores.max() for place, score in zip(places, scores, strict=True)}
+
+
+def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> dict[str, float]:
+    """The features of an item for a shopper."""
+    facts = [_facts(NAMES.index(name)) for name in NAMES]
+    own, profile, price = (
+        facts[NAMES.index(item)],
+        visit.profile,
+        {n: f["price"] for n, f in zip(NAMES, facts, strict=True)},
+    )
+    liked = [event for event in profile.recent if event.weight > 0]
+    total = sum(event.weight for event in liked)
+    found = {"fused": fused, "bias": 1.0}
+    for channel, name in zip(ORDER, ("content", "popular", "buy_again", "neighbours", "segment"), strict=True):
+        found[f"rank_{name}"] = 5.0 / (5.0 + ranks[channel]) if channel in ranks else 0.0
+    cosines = {
+        near.interest: dict(zip(near.places.tolist(), near.cosines.tolist(), strict=True)) for near in visit.near
+    }
+    place = STOCK.items.place(item)
+    found["cosine"] = max([0.0, *(one.get(place, 0.0) for one in cosines.values())])
+    found["cosine_intent"] = cosines.get("intent", {}).get(place, 0.0)
+    others = [one.get(place, 0.0) for interest, one in cosines.items() if interest != "intent"]
+    found["cosine_long"] = max([0.0, *others])
+    for name, rho in (("wide", WIDE_RHO), ("tight", TIGHT_RHO)):
+        found[name] = _look(visit, rho).get(item, 0.0)
+        found[f"{name}_log"] = 1.0 + math.log(found[name] + 1e-3) / math.log(1e3)
+    mass, most = STOCK.board.total(item), max(STOCK.board.total(name) for name in NAMES)
+    found["popularity"] = math.exp(mass - most)
+    found["popularity_log"] = 1.0 + math.log(found["popularity"] + 1e-4) / math.log(1e4)
+    count = math.exp(mass - decay.log_mass(1.0, NOW, HALF_LIFE_MS))
+    longer = math.exp(STOCK.neighbourhood.masses[place] - decay.log_mass(1.0, NOW, PAIR_HALF_LIFE_MS))
+    found["mass"] = math.log1p(count) / 6.0
+    found["trend"] = math.log((count + 0.3) / (longer + 1.0)) / 3.0
+    found["scarce"] = 1.0 / (1.0 + count)
+    paid = [(event.weight, math.log(price[event.item])) for event in liked if price[event.item]]  # type: ignore[arg-type]
+    gap = 0.0
+    if paid and own["price"]:
+        gap = math.log(own["price"]) - sum(w * p for w, p in paid) / sum(w for w, _ in paid)  # type: ignore[arg-type]
+    found["price_gap"], found["dearer"] = -abs(max(-3.0, min(3.0, gap))), max(0.0, min(3.0, gap))
+    for group in ("category", "brand"):
+        same = [e.weight for e in liked if own[group] and facts[NAMES.index(e.item)][group] == own[group]]
+        found[group] = sum(same) / total if same else 0.0
+    for name in ("strength", "strength_log", "often", "due", "overdue", "bought_ago", "bought_once"):
+        found[name] = 0.0
+    if habit := profile.habits.get(item):
+        kept = purchases(profile, NOW).get(item, 0.0)
+        strength = kept if habit.purchases > 1 else 0.5 * kept
+        ago = (NOW - habit.last) / DAY
+        between = (habit.last - habit.first) / DAY / (habit.purchases - 1) if habit.purchases > 1 else 0.0
+        found["strength"], found["strength_log"] = strength / (1.0 + strength), math.log1p(strength) / 3.0
+        found["often"] = habit.purchases / max(other.purchases for other in profile.habits.values())
+        found["bought_ago"], found["bought_once"] = math.log1p(ago) / 6.0, float(habit.purchases == 1)
+        if between > 0:
+            found["due"] = math.exp(-abs(math.log(max(ago / between, 1e-3))))
+            found["overdue"] = min(ago / between, 5.0) / 5.0
+    mine = [event for event in liked if event.item == item]
+    last = max((event.time for event in mine), default=0)
+    found["seen_weight"] = math.log1p(sum(event.weight for event in mine))
+    found["seen_ago"] = 1.0 / (1.0 + math.log1p((NOW - last) / 3_600_000)) if mine else 0.0
+    found["seen_now"] = float(bool(mine) and last == profile.recent[-1].time)
+    found["impressions"] = math.log1p(visit.shown.get(item, 0.0)) / 3.0
+    return found
+
+
+@SETTINGS
+@given(st.lists(visits(), min_size=1, max_size=3))
+def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
+    policy = Policy(pool=8)
+    found: list[Candidates] = [gather(visit, STOCK, policy) for visit in asked]
+    batch = batched(found, WEIGHTS, RRF_K)
+    if not len(batch.owner):
+        return
+    matrix, had = features(batch, found, asked, STOCK)
+    assert matrix.shape == (len(batch.owner), len(FEATURES))
+    for row, (owner, place) in enumerate(zip(batch.owner, batch.place, strict=True)):
+        visit, item = asked[owner], STOCK.items.ids[place]
+        ranks = {channel: int(rank) for channel, rank in zip(ORDER, batch.ranks[row], strict=True) if rank}
+        score = sum(Policy().channel_weights[channel] / (RRF_K + rank) for channel, rank in ranks.items())
+        assert batch.fused[row] == pytest.approx(score)
+        plain = _plain(item, visit, ranks, score / batch.fused[batch.owner == owner].max())
+        told = dict(zip((feature.name for feature in FEATURES), matrix[row].tolist(), strict=True))
+        assert told == pytest.approx(plain, abs=1e-5)
+        done = {event.item for event in visit.profile.recent if event.weight > 0} | set(visit.profile.habits)
+        assert had[row] == (item in done)
+
+
+@SETTINGS
+@given(st.lists(visits(), min_size=2, max_size=3))
+def test_nobodys_features_depend_on_who_is_asked_beside_them(asked: list[Visit]) -> None:
+    found = [gather(visit, STOCK, Policy()) for visit in asked]
+    together = batched(found, WEIGHTS, RRF_K)
+    matrix, had = features(together, found, asked, STOCK)
+    for number, visit in enumerate(asked):
+        alone = batched(found[number : number + 1], WEIGHTS, RRF_K)
+        rows = together.owner == number
+        if rows.any():
+            own, own_had = features(alone, found[number : number + 1], [visit], STOCK)
+            assert (own == matrix[rows]).all()
+            assert (own_had == had[rows]).all()
+
+
+@pytest.mark.parametrize(
+    ("events", "days", "bucket"), [(0, 9, (0, 2)), (3, 0, (1, 0)), (10, 1, (2, 1)), (50, 3, (3, 2))]
+)
+def test_buckets(events: int, days: int, bucket: tuple[int, int]) -> None:
+    recent = tuple(Interaction("item-1", EventType.VIEW, 0.1, NOW - days * DAY) for _ in range(events))
+    profile = Profile(0, recent)
+    eligible = Eligibility((), lambda _: None, profile, NOW)  # type: ignore[arg-type,return-value]
+    assert buckets(Visit(profile, NOW, [], {}, np.zeros(0, np.int64), "", eligible)) == bucket
