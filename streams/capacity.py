@@ -1,8 +1,8 @@
 """How large a shop's Upwell has to be: a model of cores, memory, disks and topics, from measured costs. Pure.
 
     cores of the role profiles = batches/s · (b + b' · items) + events/s · e + answers/s · (a + a' · items)
-    every worker beside that   = what it takes to follow the shared topics, which all of them read whole
-    workers                    = cores of the roles / (utilisation - cores for following)
+    every worker beside that   = what it takes to poll, and to follow the shared topics, which all of them read whole
+    workers                    = cores of the roles / (utilisation - cores for that)
 
 A worker is one core: its handlers run on one thread. How the costs were measured, and how far the model is from what
 was measured, is in docs/scaling.md; `benchmarks/capacity.py` measures them again.
@@ -145,10 +145,11 @@ def profile_bytes(history: int) -> int:
 
 
 def following_us(workload: Workload, costs: Costs) -> float:
-    """Microseconds a second that every replica needs to follow the shared topics, whoever else does."""
+    """Microseconds a second that every process needs, beside its share of the work: to follow the shared topics."""
     events = workload.events_per_second
     return (
-        events * costs.apply_trending
+        costs.idle
+        + events * costs.apply_trending
         + events * costs.neighbour_rows * costs.apply_neighbours
         + workload.changes * costs.apply_item
     )
@@ -162,7 +163,8 @@ def profiles_us(workload: Workload, costs: Costs, partitions: int) -> float:
     batches = events / (1 + events / partitions * costs.wait_s)
     handler = costs.handling
     each = handler.batch_us(0, 0, workload.items)
-    return batches * each + handler.batch_us(events, answers, workload.items) - each + events * costs.engine_event
+    working = handler.batch_us(events, answers, workload.items) - each + events * costs.engine_event
+    return batches * (each + costs.engine_batch) + working
 
 
 def plan(workload: Workload, costs: Costs | None = None) -> Plan:
@@ -172,8 +174,8 @@ def plan(workload: Workload, costs: Costs | None = None) -> Plan:
         ConfigError: no number of workers is enough, or more partitions would be needed than there may be.
     """
     costs = costs or MEASURED
-    encoding = _needed(workload.changes * costs.encode * US, 0.0, workload)
     following = following_us(workload, costs) * US
+    encoding = _needed(workload.changes * costs.encode * US, costs.idle * US, workload)
     partitions = workers = 0
     for partitions in LADDER:
         working = (profiles_us(workload, costs, partitions) + workload.events_per_second * costs.neighbours_event) * US
@@ -199,7 +201,10 @@ def plan(workload: Workload, costs: Costs | None = None) -> Plan:
             (tables + shared) / workers + snapshots,
         ),
         RolePlan(
-            "encoder", encoding, workload.changes * costs.encode * US, costs.process + _ENCODER,
+            "encoder",
+            encoding,
+            (workload.changes * costs.encode + encoding * costs.idle) * US,
+            costs.process + _ENCODER,
             _AMPLIFIED * workload.items * _embedding(workload),
         ),
     ]  # fmt: skip
@@ -219,7 +224,7 @@ def _needed(working: float, following: float, workload: Workload) -> int:
     free = workload.utilisation - following
     if free <= 0:
         raise ConfigError(
-            f"following the shared topics alone takes {following:.2f} cores of every process, and "
+            f"to follow the shared topics alone takes {following:.2f} cores of every process, and "
             f"{workload.utilisation} of each is planned for: no number of workers is enough; split the shop"
         )
     return max(1, math.ceil(working / free))

@@ -34,11 +34,12 @@ class Costs:
 
     Attributes:
         handling: of the profiles handler.
-        engine_event: fetching, tables, changelogs and publishing, for an event.
+        engine_batch, engine_event: fetching, tables, changelogs and publishing, for a batch and for an event of it.
         neighbours_event: of the neighbours handler, for an event.
         neighbour_rows: rows it writes for an event.
         apply_trending, apply_neighbours, apply_item: of following the shared topics, for a record; fetching included.
         encode: of encoding one item.
+        idle: of a worker with nothing to do, for a second: polling, heartbeats, commits.
         wait_s: between two batches of a partition, beside the work: fetching and acknowledgements.
         process: memory of a worker without items.
         item_memory: of an item in a replica, its vector apart.
@@ -48,6 +49,7 @@ class Costs:
     """
 
     handling: Handling
+    engine_batch: float
     engine_event: float
     neighbours_event: float
     neighbour_rows: float
@@ -55,6 +57,7 @@ class Costs:
     apply_neighbours: float
     apply_item: float
     encode: float
+    idle: float
     wait_s: float
     process: float
     item_memory: float
@@ -73,12 +76,14 @@ class Costs:
 
 
 _TIMES = (
-    "engine_event", "neighbours_event", "apply_trending", "apply_neighbours", "apply_item", "encode",
+    "engine_batch", "engine_event", "neighbours_event", "apply_trending", "apply_neighbours", "apply_item", "encode",
+    "idle",
 )  # fmt: skip
 """Costs in time of a core."""
 
 MEASURED = Costs(
-    handling=Handling(batch=1556, batch_items=0.0, event=0.0, answer=1845, answer_items=49.6),
+    handling=Handling(batch=1281, batch_items=0.0, event=9.2, answer=1368, answer_items=76.1),
+    engine_batch=1_000.0,
     engine_event=12.0,
     neighbours_event=110.0,
     neighbour_rows=5.4,
@@ -86,6 +91,7 @@ MEASURED = Costs(
     apply_neighbours=4.6,
     apply_item=150.0,
     encode=10_000.0,
+    idle=55_000.0,
     wait_s=0.03,
     process=300 * 1024 * 1024,
     item_memory=5_000.0,
