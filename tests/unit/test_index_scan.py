@@ -15,7 +15,7 @@ def pick(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return select(score, *scores.shape, k, scores.dtype)
 
 
-@pytest.mark.parametrize("n", [1, 5, 16, 100, 6400, 6401, 20_015])
+@pytest.mark.parametrize("n", [1, 5, 16, 100, 1999, 2049, 6400, 6401, 20_015])
 @pytest.mark.parametrize("k", [1, 3, 100])
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_select_is_what_a_sort_gives(n: int, k: int, dtype: type) -> None:
