@@ -56,19 +56,8 @@ class Report:
 
     def print(self, console: Console) -> None:
         """The table, last of all."""
-        by_key = {row.key: row for row in self.rows}
-        table = Table("Events per second of", "a core", "lowest", "highest", "by the clock", "ratio")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in self.rows:
-            single = [run.per_cpu_s for run in row.runs]
-            other = by_key.get(row.against or "")
-            ratio = f"{row.per_cpu_s / other.per_cpu_s:.1f} x {other.label}" if other else ""
-            table.add_row(
-                row.label, f"{row.per_cpu_s:,.0f}", f"{min(single):,.0f}", f"{max(single):,.0f}",
-                f"{row.per_s:,.0f}", ratio,
-            )  # fmt: skip
-        console.print(table)
+        if self.rows:
+            console.print(_throughput_table(self.rows))
         if self.latencies:
             console.print(_latency_table(self.latencies))
         console.print(", ".join(f"{name}: {value}" for name, value in self.machine.items() if name != "versions"))
@@ -88,16 +77,32 @@ class Report:
         path.write_text(json.dumps({**figures, "machine": self.machine}, indent=1) + "\n")
 
 
+def _throughput_table(rows: Sequence[Row]) -> Table:
+    by_key = {row.key: row for row in rows}
+    table = Table("Events per second of", "a core", "lowest", "highest", "by the clock", "ratio")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        single = [run.per_cpu_s for run in row.runs]
+        other = by_key.get(row.against or "")
+        ratio = f"{row.per_cpu_s / other.per_cpu_s:.1f} x {other.label}" if other else ""
+        table.add_row(
+            row.label, f"{row.per_cpu_s:,.0f}", f"{min(single):,.0f}", f"{max(single):,.0f}",
+            f"{row.per_s:,.0f}", ratio,
+        )  # fmt: skip
+    return table
+
+
 def _latency_table(latencies: Sequence[Latency]) -> Table:
     table = Table(
-        "Event to recommendation", "sustained", "p50 ms", "p99 ms", "longest ms", "worker's cores", "answers an event",
-        "backlog s", "others' cores", "stalls p99 ms", "longest ms",
+        "Event to recommendation", "sustained", "p50 ms", "p99 ms", "max ms", "cores", "answers", "backlog s",
+        "others' cores", "stalls p99 ms", "max ms",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
     for latency in latencies:
         table.add_row(
-            f"{latency.rate:,} events/s", "yes" if latency.sustained else "NO, a queue grew",
+            f"{latency.rate:,} events/s", "yes" if latency.sustained else "NO",
             f"{latency.p50_ms:,.1f}", f"{latency.p99_ms:,.1f}", f"{latency.max_ms:,.1f}", f"{latency.cores:.2f}",
             f"{latency.answers:.2f}", f"{latency.backlog_s:,.1f}", f"{latency.others_cores:.2f}",
             f"{latency.stall_p99_ms:.1f}", f"{latency.stall_max_ms:.1f}",
