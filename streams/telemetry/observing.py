@@ -90,7 +90,9 @@ async def watch_ends(
         with contextlib.suppress(KafkaError, OSError):  # without a broker there is nothing to look at
             async with _client(bootstrap, kafka) as client:
                 while True:
-                    for role, app in list(apps.items()):
+                    for role in list(apps):
+                        if (app := apps.get(role)) is None:  # it was stopped while another was looked at
+                            continue
                         positions = app.positions()
                         partitions = [TopicPartition(app.source, number) for number in positions]
                         ends = await client.end_offsets(partitions) if partitions else {}

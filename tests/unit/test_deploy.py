@@ -181,6 +181,30 @@ def test_prometheus_asks_every_process_where_it_listens(services: dict[str, Any]
     assert any(line.endswith(f"> {Path(key).name} 2>> keys.new") and "metrics" in line for line in _scripts(services))
 
 
+def test_rules_and_dashboards_are_where_they_are_looked_for(services: dict[str, Any]) -> None:
+    def mounted(name: str) -> dict[str, Path]:
+        return {v["target"]: Path(v["source"]) for v in services[name]["volumes"] if v["type"] == "bind"}
+
+    configured = yaml.safe_load(PROMETHEUS.read_text())
+    assert set(configured["rule_files"]) <= mounted("prometheus").keys()
+    assert f"--config.file={_target(mounted('prometheus'), PROMETHEUS)}" in services["prometheus"]["command"]
+    grafana, provisioning = mounted("grafana"), ROOT / "deploy" / "grafana" / "provisioning"
+    assert _target(grafana, provisioning) == "/etc/grafana/provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "upwell.yml").read_text())["providers"]
+    boards = grafana[provider["options"]["path"]]
+    home = Path(services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert str(home.parent) == provider["options"]["path"]
+    assert (boards / home.name).exists()
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert "prometheus" in services
+
+
+def _target(mounts: dict[str, Path], source: Path) -> str:
+    (target,) = [target for target, found in mounts.items() if found == source]
+    return target
+
+
 def test_the_keys_that_are_made_are_the_keys_that_are_read(services: dict[str, Any], tmp_path: Path) -> None:
     script = services["keys"]["command"][0].replace("cd /run/upwell", f"cd {tmp_path}").replace("$$", "$")
     command = f"upwell() {{ {sys.executable} -c 'from streams.cli import main; main()' \"$@\"; }}\n{script}"
