@@ -28,7 +28,6 @@ import numpy as np
 
 from encoders.models import DEFAULT, load_encoder
 from streams.core import cooccurrence, decay, profile
-from streams.core.candidates import merge
 from streams.core.head import BATCH, Head, Pairs, log_chances, seen, steered, untaught
 from streams.core.policy import Policy
 from streams.core.profile import Interest, Profile
@@ -120,8 +119,16 @@ class Shop:
         scores[:, known] = -np.inf
         best = np.argpartition(-scores, CUT, axis=1)[:, :CUT]
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-        lists = np.take_along_axis(best, order, axis=1)
-        return [int(place) for place in merge([[str(place) for place in row] for row in lists])[:CUT]]
+        return merged(np.take_along_axis(best, order, axis=1).tolist())
+
+
+def merged(lists: Sequence[Sequence[int]]) -> list[int]:
+    """One list of several: by best rank, earlier lists first at equal ranks."""
+    best: dict[int, tuple[int, int]] = {}
+    for number, places in enumerate(lists):
+        for rank, place in enumerate(places):
+            best[place] = min(best.get(place, (rank, number)), (rank, number))
+    return sorted(best, key=best.__getitem__)[:CUT]
 
 
 LIMITS = limits_of(Settings())
