@@ -79,7 +79,7 @@ def _fates(contract: Topics) -> list[Fate]:
         Fate(
             contract.profiles.name,
             "deleted by a tombstone, with what came to the shopper from anonymous ids, and those ids' own profiles; "
-            "out of the files once they are compacted and the worker has restarted",
+            "out of a machine's files at their next compaction, or by `upwell scrub`",
         ),
         Fate(contract.merges.name, f"what is on its way to the shopper ends within {days[contract.merges.name]} days"),
         Fate(

@@ -28,6 +28,7 @@ COMMANDS = {
     "profile": "What is known of a shopper, now or as of an offset.",
     "why": "Why an item is recommended to a shopper, or where it was dropped.",
     "erase": "Forget a shopper, for good.",
+    "scrub": "Write this machine's stores anew, and prove that a shopper is in none.",
     "dlq": "Look at refused records, and send them back.",
     "evaluate": "What a policy is worth on a recorded log, beside baselines.",
     "replay": "State and recommendations once more, from the topics.",

@@ -169,6 +169,17 @@ class RocksPartition:
             stored = self._db.get(_OFFSET_KEY)
         return None if stored is None else int(_OFFSET.unpack(stored)[0])
 
+    def compact(self) -> None:
+        """Write all files anew, without what was deleted; takes as long as to read and write all of them.
+
+        RocksDB's manifest names the first and last keys of files that are gone until the store is opened again.
+        """
+        whole = rocksdict.CompactOptions()
+        whole.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
+        with _store_errors(self._path):
+            self._db.flush()
+            self._db.compact_range(None, None, whole)
+
     def close(self) -> None:
         """See `PartitionStore`. What is only in memory yet is written out, so that little is recovered next time."""
         with _store_errors(self._path):

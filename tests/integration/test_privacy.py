@@ -137,10 +137,15 @@ async def test_the_canary_is_nowhere(
         rows = await everything(bootstrap, [shop_topics.profiles])
         assert any(name.encode() in row for row in rows[shop_topics.profiles.name])
 
+        before = [path for path in settings.data_dir.rglob("*") if path.is_file()]
+        assert [path.name for path in before if sings(path.read_bytes())] == []
         async with http.delete(f"/v1/users/{USER}") as response:
             told.append(await response.text())
         await known(http, USER, stage="popularity")
         told.append((await asyncio.to_thread(command, "erase", USER)).output)
+    scrubbed = await asyncio.to_thread(command, "scrub", USER)
+    assert scrubbed.exit_code == 0, scrubbed.output
+    told.append(scrubbed.output)
 
     assert [said for said in told if sings(said)] == []
     assert [line for line in "".join(heard).splitlines() if sings(line)] == []
@@ -148,9 +153,10 @@ async def test_the_canary_is_nowhere(
     records = await everything(bootstrap, made)
     assert sum(name.encode() in said for said in records[shop_topics.recommendations.name]) > 0
     assert {topic for topic, said in records.items() if any(map(sings, said))} == set()
+    # Nor is there anything of them in a file, by pseudonym either, since the erasure; and something was looked at.
     files = {path: path.read_bytes() for path in settings.data_dir.rglob("*") if path.is_file()}
-    assert any(name.encode() in content for content in files.values())  # what is there is not hidden by compression
-    assert [path.name for path, content in files.items() if sings(content)] == []
+    assert any(b"milk" in content for content in files.values())
+    assert [path.name for path, content in files.items() if sings(content) or name.encode() in content] == []
 
 
 async def test_what_is_sent_over_http_and_by_file_is_on_the_topic_by_pseudonym(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import rocksdict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -165,10 +164,7 @@ def test_the_files_of_the_local_store_forget(tmp_path: Path) -> None:
     store._db.flush()
     assert any(shopper in path.read_bytes() for path in tmp_path.rglob("*.sst"))
     store.write([(shopper, None)], 1)
-    store._db.flush()
-    whole = rocksdict.CompactOptions()
-    whole.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
-    store._db.compact_range(None, None, whole)
+    store.compact()
     store.close()
     # The manifest names the first and the last key of every file there was; it is written anew when a store is opened.
     RocksPartition(tmp_path / "0", 8).close()
