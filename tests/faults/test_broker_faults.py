@@ -12,7 +12,7 @@ from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-BACKLOG = 10_000
+BACKLOG = 20_000
 """Records that wait for a worker: it is publishing when the broker goes."""
 
 
