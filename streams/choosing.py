@@ -111,7 +111,10 @@ class _Chooser:
                 found = list(dict.fromkeys([*found, *self._kept(islice(self._facts, LOOKED_AT))]))
             return Choice(plan.kind, self._ordered(found))
         if not self._named:
-            found = self._kept(self._near, plan.softly) or self._kept(self._near)
+            partly = set(plan.partly)
+            near = list(dict.fromkeys([*self._near, *(item for item in plan.partly if item in self._facts)]))
+            near.sort(key=lambda item: item not in partly)
+            found = self._kept(near, plan.softly) or self._kept(near)
             return Choice(plan.kind, self._ordered(found), exact=False)
         if not any(map(self._available, self._named)):
             return self._stock(self._named, exact=True)

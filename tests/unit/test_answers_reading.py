@@ -51,6 +51,7 @@ def rules(condition: Condition | None) -> str | None:
         ("alternatives to the rubber mallet", Kind.ALTERNATIVES, "mallet"),
         ("show me a rubber mallet", Kind.FIND, "mallet"),
         ("rubber mallet", Kind.FIND, "mallet"),
+        ("what hammers with a handle of hickory do you have?", Kind.FIND, "claw"),
         ("How much is a spaceship?", Kind.PRICE, ""),
         ("Where is my order?", Kind.UNKNOWN, ""),
         ("what is the meaning of life", Kind.UNKNOWN, ""),
@@ -145,6 +146,12 @@ def test_how_items_are_to_be_ordered(lexicon: Lexicon, question: str, order: Ord
 )
 def test_what_the_catalogue_does_not_know_is_said(lexicon: Lexicon, question: str, unmet: tuple[str, ...]) -> None:
     assert read(question, lexicon).unmet == unmet
+
+
+def test_items_that_have_most_of_what_is_asked_for_come_first(lexicon: Lexicon) -> None:
+    plan = read("do you have any rubber hammers for beginners?", lexicon)
+    assert (plan.named, plan.partly, plan.unmet) == ((), ("mallet",), ("beginners",))
+    assert read("a rubber thing for beginners and experts", lexicon).partly == ()
 
 
 def test_what_is_asked_of_an_item(lexicon: Lexicon) -> None:

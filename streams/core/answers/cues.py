@@ -152,7 +152,7 @@ _CUES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         _any(
             r"\brecommend(?:ations?|ed)?\b|\bsuggest(?:ions?)?\b|\bshow(?: me)?\b|\bfind(?: me)?\b",
             r"\b(?:looking|search\w*) for\b|\b(?:i|we) (?:need|want|would like|like)\b",
-            r"\bdo you (?:have|sell|carry|stock)\b|\bwhat .{0,40}do you have\b",
+            r"\bdo you (?:have|sell|carry|stock)\b",
             r"\bgifts?(?: for)?\b|\bideas?\b|\bneed\b|\bwant\b|\bsell\b",
             "推荐|想要|想买|要买|找|有没有|有什么|需要|看看|来[一个件款]|送给?|礼物|买",
         ),

@@ -8,10 +8,11 @@ Kept current item by item, so that a question costs what its words cost, however
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, Protocol, TypeVar
 
-from streams.core.answers.words import STOP, joined, language, phrase, words
+from streams.core.answers.words import STOP, joined, known_words, language, words
 from streams.core.rules.syntax import Value
 
 T = TypeVar("T")
@@ -49,8 +50,8 @@ class Match(NamedTuple):
 
 
 class _Known(NamedTuple):
-    words: frozenset[str]
-    title: frozenset[str]
+    words: tuple[str, ...]
+    title: tuple[str, ...]
     meanings: tuple[tuple[str, Meaning], ...]
     names: tuple[tuple[str, str], ...]
     scripts: frozenset[str]
@@ -134,7 +135,7 @@ class Lexicon:
 
     def is_called(self, item: str, found: Sequence[str]) -> bool:
         """Whether words (stemmed) hold all of an item's title."""
-        return self._known[item].title - STOP <= set(found)
+        return set(self._known[item].title) - STOP <= set(found)
 
     def spans(self, found: Sequence[str]) -> Iterator[tuple[int, int, list[Meaning]]]:
         """Where values are named among words: from, to (exclusive), what; the longest first, none inside another."""
@@ -166,26 +167,41 @@ def _less(counts: dict[str, Counter[T]], key: str, value: T) -> None:
 
 
 def _known(item: str, entry: Entry) -> _Known:
-    path = [level for level in entry.category if level]
-    meanings: dict[tuple[str, Meaning], None] = {}
-    for level in path:
-        meanings[phrase(level), Meaning("category", path[-1])] = None
+    path = tuple(level for level in entry.category if level)
+    said = list(_of_path(path))
     if entry.brand:
-        meanings[phrase(entry.brand), Meaning("brand", entry.brand)] = None
+        said.append(_named("brand", entry.brand, attribute=False))
     names = []
-    texts = []
+    found = {*words(entry.title), *words(item), *chain.from_iterable(map(known_words, path))}
+    found.update(known_words(entry.brand or ""))
     for name, value in entry.attributes.items():
         if value is None:
             continue
-        names.append((phrase(name), name))
-        if isinstance(value, str):
-            texts.append(value)
-            meanings[phrase(value), Meaning(name, value, attribute=True)] = None
-        elif value is True:
-            texts.append(name)
-            meanings[phrase(name), Meaning(name, True, attribute=True)] = None
-    title = words(entry.title)
-    others = chain.from_iterable(map(words, (item, entry.brand or "", *path, *texts)))
-    short = tuple((key, meaning) for key, meaning in meanings if key and len(key.split()) <= MAX_WORDS)
+        key, _ = called = _name(name)
+        names.append(called)
+        if value is True:
+            found.update(known_words(name))
+            said.append((key, Meaning(name, True, attribute=True)))
+        elif isinstance(value, str):
+            found.update(known_words(value))
+            said.append(_named(name, value, attribute=True))
+    title = tuple(dict.fromkeys(words(entry.title)))
+    meanings = tuple((key, meaning) for key, meaning in dict.fromkeys(said) if key and key.count(" ") < MAX_WORDS)
     scripts = frozenset("en" if word.isascii() else language(word) for word in title if not word.isdecimal())
-    return _Known(frozenset(chain(title, others)), frozenset(title), short, tuple(names), scripts)
+    return _Known(tuple(found), title, meanings, tuple(names), scripts)
+
+
+# Shared by the items that have them: what an item holds of its own is little.
+@lru_cache(1 << 16)
+def _named(field: str, value: str, *, attribute: bool) -> tuple[str, Meaning]:
+    return joined(known_words(value)), Meaning(field, value, attribute)
+
+
+@lru_cache(1 << 12)
+def _name(name: str) -> tuple[str, str]:
+    return joined(known_words(name)), name
+
+
+@lru_cache(1 << 16)
+def _of_path(path: tuple[str, ...]) -> tuple[tuple[str, Meaning], ...]:
+    return tuple((joined(known_words(level)), Meaning("category", path[-1])) for level in path)

@@ -51,6 +51,7 @@ class Plan:
         language: of the question: `en` or `zh`.
         text: what it is about, to be searched by meaning; empty for nothing in particular.
         named: items that are named, those that fit best first; for a comparison one of each side, in turn.
+        partly: items that have most of what is asked for, where none is named.
         condition: what every item has to meet, in the rules language; None for nothing.
         softly: what items should meet, as long as any does: the categories that are named.
         unmet: words of the question that none of the named items has.
@@ -65,6 +66,7 @@ class Plan:
     language: str
     text: str = ""
     named: tuple[str, ...] = ()
+    partly: tuple[str, ...] = ()
     condition: Condition | None = None
     softly: Condition | None = None
     unmet: tuple[str, ...] = ()

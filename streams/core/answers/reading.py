@@ -82,6 +82,7 @@ def _find(plan: Plan, found: Match, rest: str, lexicon: Lexicon, *, wants_stock:
         plan,
         kind=Kind.FIND,
         named=() if missing else tuple(found.items),
+        partly=tuple(found.items) if missing and 2 * len(missing) <= len(telling(rest)) else (),
         condition=wishes.both([plan.condition, wanted.condition, *stock]),
         softly=wanted.softly if found.missing else None,  # else the titles say it themselves
         unmet=() if plan.foreign else _spelled(missing, rest),

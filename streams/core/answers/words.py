@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+|\d+")
@@ -32,6 +33,12 @@ def normal(text: str) -> str:
 def words(text: str) -> list[str]:
     """The words of a text, stemmed: Latin words, numbers, and every Chinese character by itself."""
     return [_stem(word) for word in _WORD.findall(normal(text))]
+
+
+@lru_cache(1 << 16)
+def known_words(text: str) -> tuple[str, ...]:
+    """The same, for texts that come again and again, as values of fields do."""
+    return tuple(words(text))
 
 
 class Placed(NamedTuple):
@@ -68,6 +75,7 @@ def language(text: str) -> str:
     return "zh" if _HAN.search(text) and not _KANA.search(text) else "en"
 
 
+@lru_cache(1 << 16)
 def _stem(word: str) -> str:
     """Plurals as singulars, roughly: only ever compared with words that went through the same."""
     if len(word) > 3 and word.isascii() and word.isalpha():
