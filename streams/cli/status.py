@@ -92,9 +92,11 @@ def shown(found: Status) -> Group:
     )  # fmt: skip
     for group in found.groups:
         behind = f"{group.seconds:,.1f} s" if group.records else "–"
+        # A role that never ran may not be wanted; one that did, and has nobody now, is missed.
+        missed = not group.members and any(lag.committed is not None for lag in group.lags)
         groups.add_row(
             group.role,
-            Text(str(len(group.members)), style="" if group.members else "bold red"),
+            Text(str(len(group.members)), style="bold red" if missed else ""),
             f"{group.records:,}",
             behind,
             ago(found.age(group.watermark)),

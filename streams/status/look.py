@@ -78,29 +78,19 @@ class Look:
 
     async def _spans(self, topics: dict[str, int]) -> Spans:
         places = [TopicPartition(name, number) for name, count in topics.items() for number in range(count)]
+        # The client learns of topics that it is assigned to at once, and of others one by one, a round trip each.
+        self._reader.assign(places)
+        self._reader.pause(*places)
         begins = await self._reader.beginning_offsets(places)
         ends = await self._reader.end_offsets(places)
         return {place: Span(begins[place], ends[place]) for place in places}
 
     async def _names(self) -> dict[str, str]:
-        return await names(self._client, f"{self._settings.shop}.upwell.", self._sources())
-
-    def _sources(self) -> dict[str, list[str]]:
-        """What each role reads."""
-        topics = self._contract
-        return {
-            "encoder": [topics.catalogue.name],
-            "profiles": [topics.events.name, topics.merges.name],
-            "neighbours": [topics.pairs.name],
-            "head": [topics.pairs.name],
-            "ranker": [topics.examples.name],
-            "answers": [topics.questions.name],
-        }
+        return await names(self._client, f"{self._settings.shop}.upwell.", sources(self._contract))
 
     async def _group(self, role: str, name: str, spans: Spans) -> Group:
-        return await group(
-            self._client, self._reader, name, role, self._sources().get(role.partition("-")[0], ()), spans
-        )
+        read = sources(self._contract).get(role.partition("-")[0], ())
+        return await group(self._client, self._reader, name, role, read, spans)
 
     async def _topics(self, there: dict[str, int], spans: Spans) -> list[TopicSize]:
         told = await sizes(self._client, list(there.items()))
@@ -132,6 +122,18 @@ class Look:
             letter = refused(record)
             self._refused[letter.reason if letter else "no dead letter of Upwell's"] += 1
         self._letters = letters
+
+
+def sources(topics: Topics) -> dict[str, list[str]]:
+    """What each role of a worker reads."""
+    return {
+        "encoder": [topics.catalogue.name],
+        "profiles": [topics.events.name, topics.merges.name],
+        "neighbours": [topics.pairs.name],
+        "head": [topics.pairs.name],
+        "ranker": [topics.examples.name],
+        "answers": [topics.questions.name],
+    }
 
 
 def snapshot(directory: Path) -> Snapshot | None:

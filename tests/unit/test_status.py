@@ -11,7 +11,9 @@ from rich.console import Console
 
 from streams.cli.status import ago, shown, to_json
 from streams.status import Group, Lag, Member, Snapshot, Status, TopicSize
-from streams.status.look import snapshot
+from streams.status.look import snapshot, sources
+from streams.topics import topics
+from streams.worker import Role
 
 NOW = 1_700_000_000_000
 PROFILES = Group(
@@ -95,3 +97,7 @@ def test_the_newest_snapshot_counts_by_number(tmp_path: Path) -> None:
     assert found is not None
     assert found.path == str(tmp_path / "10")
     assert found.age > 1e9
+
+
+def test_every_role_of_a_worker_is_looked_at() -> None:
+    assert list(sources(topics())) == [role.value for role in Role]
