@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from tests.faults.processes import PATIENCE_S, Program, Worker
+from tests.faults.processes import PATIENCE_S, SURVIVED, Program, Worker
 from tests.faults.without import Protection
 
 
@@ -27,6 +27,11 @@ class Ground:
         """A worker that is not started. No process of it outlives `discard`."""
         self._workers.append(Worker(program, name, self.directory, self.without))
         return self._workers[-1]
+
+    def note(self, what: str, count: int = 1) -> None:
+        """Count what workers with all their protections went through."""
+        if not self.without:
+            SURVIVED[what] += count
 
     def discard(self) -> None:
         """Leave no process behind."""

@@ -27,6 +27,7 @@ def restarted(broker: PrivateBroker) -> Scenario[Shop]:
             await shop.progress()
             await asyncio.sleep(rng.uniform(0.0, 0.3))
             broker.kill()
+            shop.note("broker kills")
             await asyncio.sleep(rng.uniform(3.0, 4.0))
             broker.start()
             await shop.progress()
@@ -51,6 +52,7 @@ def stalled(broker: PrivateBroker) -> Scenario[Shop]:
             await shop.progress()
             for _ in range(2):
                 await asyncio.sleep(rng.uniform(0.0, 0.3))
+                shop.note("broker stalls")
                 with broker.stalled():
                     await asyncio.sleep(rng.uniform(1.2, 1.8))
                     worker.kill(lose_disk=True)
@@ -77,6 +79,7 @@ def died_together(broker: PrivateBroker) -> Scenario[Shop]:
             await shop.progress()
             await asyncio.sleep(rng.uniform(0.0, 0.3))
             broker.kill()
+            shop.note("broker kills")
             await asyncio.sleep(rng.uniform(0.2, 0.8))
             worker.kill()
             broker.start()

@@ -48,6 +48,7 @@ def damaged(files: str) -> Scenario[Shop]:
         assert found
         for path in found:
             damage(path)
+        shop.note("damaged files", len(found))
         worker.start()
         async with shop.load(seed, at_least=4_000):
             await restarting(worker, shop.progress, restarts)
@@ -129,6 +130,7 @@ def full(disk: Path, *, while_it_runs: bool) -> Scenario[Shop]:
         if not while_it_runs:
             worker.kill()
         ballast = fill(disk)
+        shop.note("full disks")
         try:
             if not while_it_runs:
                 worker.start()
