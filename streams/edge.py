@@ -133,18 +133,21 @@ def accept_event(record: Record, limits: Limits) -> AcceptedEvent | Rejection:
         return Rejection(record, RejectReason(checked.reason), checked.detail)
     if event.type is EventType.LOGIN and pseudonyms.is_pseudonym(str(event.alias)):
         # Of a pseudonym nobody can tell the partition of the user's events.
-        return Rejection(record, RejectReason.INVALID, "`as` of a login is a pseudonym: wanted the user's id")
+        wanted = "wanted the user's id, or PSEUDONYM@PARTITION"
+        return Rejection(record, RejectReason.INVALID, f"`as` of a login is a pseudonym alone: {wanted}")
     try:
         shopper = pseudonyms.of(limits.pseudonyms, key)
+        login = _login(event, limits) if event.type is EventType.LOGIN else None
     except UnknownVersionError as error:
         return Rejection(record, RejectReason.WRONG_KEY, str(error))
     told = coldstart.told(event.attributes or {}, limits.segments, event.time)
-    login = _login(event, limits) if event.type is EventType.LOGIN else None
     return AcceptedEvent(shopper, event, record.timestamp, Arrival(record.offset, event.id, checked, told, login))
 
 
 def _login(event: Event, limits: Limits) -> Alias:
     user = str(event.alias)
+    if limits.pseudonyms is not None and (at := pseudonyms.placed(user)):
+        return Alias(limits.pseudonyms.of(at[0]), at[1])
     return Alias(pseudonyms.of(limits.pseudonyms, user), partition_of(user, limits.partitions, limits.partitioner))
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from streams import pseudonyms
 from streams.edge import Limits, accept_event, accept_item
 from streams.engine.effects import Rejection
+from streams.partitioning import partition_of
+from streams.pseudonyms import Pseudonyms
 from streams.records import Id
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -41,18 +42,14 @@ class Line:
 class Outgoing:
     """A record to send to the events or the catalogue topic. A null value deletes a catalogue item.
 
-    `home`: whose partition it goes to where that is not the key's, the shopper whom a pseudonym stands for.
+    `partition`: where it goes, if not where the key does: to that of the shopper whom a pseudonym stands for.
     """
 
     kind: Kind
     key: bytes
     value: bytes | None
     timestamp: int
-    home: str | None = None
-
-    def partition(self, partitions: int) -> int | None:
-        """Where it goes on a topic of so many partitions; None for where its key does."""
-        return None if self.home is None else pseudonyms.home(self.home, partitions)
+    partition: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +159,18 @@ def parse(line: Line, limits: Limits, kind: Kind | None, timestamp: int) -> Outg
     if isinstance(verdict, Rejection):
         return BadLine(line, verdict.detail)
     if kind is Kind.EVENTS and limits.pseudonyms is not None:
-        shopper = key.decode()
-        return Outgoing(
-            kind, limits.pseudonyms.of(shopper).encode(), limits.pseudonyms.event(line.text), timestamp, shopper
-        )
+        return _by_pseudonym(key.decode(), line.text, limits.pseudonyms, limits, timestamp)
     return Outgoing(kind, key, line.text, timestamp)
+
+
+def _by_pseudonym(shopper: str, event: bytes, names: Pseudonyms, limits: Limits, timestamp: int) -> Outgoing:
+    """An event with pseudonyms, for the partition of the shopper: whoever sends ids sends them there, too."""
+
+    def partition(given: str) -> int:
+        return partition_of(given, limits.partitions, limits.partitioner)
+
+    value = names.event(event, partition)
+    return Outgoing(Kind.EVENTS, names.of(shopper).encode(), value, timestamp, partition(shopper))
 
 
 def _kind(shape: _Shape) -> Kind | None:

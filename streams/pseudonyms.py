@@ -17,13 +17,13 @@ import hmac
 import re
 import secrets
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiokafka.partitioner import DefaultPartitioner
 
 from streams.errors import ConfigError, DataError
 from streams.settings import Settings
@@ -32,7 +32,7 @@ KEY_BYTES = 32
 _HASH_BYTES = 24
 _PSEUDONYM = re.compile(r"pn([1-9][0-9]{0,3})_([A-Za-z0-9_-]{32})")
 _LINE = re.compile(r"([1-9][0-9]{0,3}) sha256hmac:([A-Za-z0-9_-]{43})")
-_partitioner = DefaultPartitioner()
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class UnknownVersionError(DataError):
@@ -84,8 +84,12 @@ class Pseudonyms:
             names.append(f"pn{number}_{base64.urlsafe_b64encode(digest).decode()}")
         return names
 
-    def event(self, value: bytes) -> bytes:
+    def event(self, value: bytes, partition: Callable[[str], int]) -> bytes:
         """An event with the pseudonyms of its `user`, `anonymous_id` and `as`; all else is as it was.
+
+        Args:
+            value: a JSON object.
+            partition: gives the partition of the events of an id. A pseudonym tells nobody, so `as` of a login says it.
 
         Raises:
             DataError: it is no JSON object, or has a pseudonym of a version that there is no key of.
@@ -95,7 +99,11 @@ class Pseudonyms:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise DataError(f"an event of {len(value)} bytes is no JSON object") from None
         given = {name: body[name] for name in ("user", "anonymous_id", "as") if isinstance(body.get(name), str)}
-        return msgspec.json.encode(body | {name: self.of(shopper) for name, shopper in given.items() if shopper})
+        made = {name: self.of(shopper) for name, shopper in given.items() if shopper and name != "as"}
+        if given.get("as"):
+            at = placed(given["as"]) or (given["as"], partition(given["as"]))
+            made["as"] = f"{self.of(at[0])}@{at[1]}"
+        return msgspec.json.encode(body | made)
 
 
 def of(pseudonyms: Pseudonyms | None, shopper: str) -> str:
@@ -108,13 +116,10 @@ def is_pseudonym(shopper: str) -> bool:
     return _PSEUDONYM.fullmatch(shopper) is not None
 
 
-def home(shopper: str, partitions: int) -> int:
-    """The partition that the events of an id belong on: that of the id, whatever key their records have.
-
-    So whoever sends pseudonyms and whoever sends ids send a shopper to one place, whatever the version.
-    """
-    everywhere = list(range(partitions))
-    return int(_partitioner(shopper.encode(), everywhere, everywhere))
+def placed(text: str) -> tuple[str, int] | None:
+    """The pseudonym and the partition of `PSEUDONYM@PARTITION`; None for anything else."""
+    name, sign, number = text.rpartition("@")
+    return (name, int(number)) if sign and is_pseudonym(name) and _NUMBER.fullmatch(number) else None
 
 
 def new_line(version: int) -> str:

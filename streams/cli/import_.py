@@ -183,7 +183,7 @@ class _Sender:
         topics = self.shop.topics
         addresses = {Kind.EVENTS: topics.events, Kind.CATALOGUE: topics.catalogue}
         await self.publisher.publish(
-            Output(topic.name, record.key, record.value, record.partition(topic.partitions))
+            Output(topic.name, record.key, record.value, record.partition)
             for record in records
             for topic in (addresses[record.kind],)
         )

@@ -184,7 +184,7 @@ class Sender:
             topic.name,
             key=record.key,
             value=record.value,
-            partition=record.partition(topic.partitions),
+            partition=record.partition,
             timestamp_ms=record.timestamp,
         )
         what = "events" if record.kind is Kind.EVENTS else "deletions" if record.value is None else "items"

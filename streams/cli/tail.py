@@ -33,6 +33,8 @@ VIEWS = {
     "recommendations": View(views.recommendation, titled=True),
     "events": View(views.event, titled=True),
     "catalogue": View(views.catalogue_item, keyed_by_user=False),
+    "questions": View(views.question),
+    "answers": View(views.answer),
     "dlq": View(views.dead_letter, as_json=views.dead_letter_as_json),
 }
 """By the topic's role, a field of `Topics`."""
@@ -59,7 +61,7 @@ class Request:
 @click.option("-n", "count", type=click.IntRange(min=1), help="Stop after so many records.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value a line, as it is on the topic.")
 def tail(topic: str, user: str | None, start: str, count: int | None, as_json: bool) -> None:
-    """Watch a topic: recommendations with their reasons, events, catalogue changes, refused records (dlq).
+    """Watch a topic: recommendations with their reasons, events, catalogue changes, questions, answers, refused records.
 
     Goes on until Ctrl-C. Reads beside the workers and disturbs none of them.
 
@@ -68,6 +70,7 @@ def tail(topic: str, user: str | None, start: str, count: int | None, as_json: b
       upwell tail recommendations
       upwell tail recommendations --user u-1842 --from beginning -n 3
       upwell tail catalogue --from beginning --json > catalogue.jsonl
+      upwell tail answers --user u-1842
       upwell tail dlq --from beginning
     """
     if user is not None and not VIEWS[topic].keyed_by_user:
@@ -114,7 +117,7 @@ def _by_pseudonym(record: Any, limits: Limits) -> Any:
     if limits.pseudonyms is None or record.value is None:
         return record
     try:
-        return dataclasses.replace(record, value=limits.pseudonyms.event(record.value))
+        return dataclasses.replace(record, value=limits.pseudonyms.event(record.value, lambda shopper: 0))
     except DataError:
         return dataclasses.replace(record, value=b"")  # the view then says that it is no event
 

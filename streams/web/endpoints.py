@@ -128,7 +128,7 @@ async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
     for line in _lines(body, service.limits):
         found = parse(line, service.limits, kind, int(time.time() * 1000))
         if isinstance(found, Outgoing):
-            accepted.append(Output(topic.name, found.key, found.value, found.partition(topic.partitions)))
+            accepted.append(Output(topic.name, found.key, found.value, found.partition))
             continue
         refused += 1
         if len(errors) < MOST_ERRORS:

@@ -9,28 +9,29 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka.partitioner import DefaultPartitioner
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from streams import cli, pseudonyms
+from streams.core.events import Alias
 from streams.edge import AcceptedEvent, accept_event, erasure_of
 from streams.engine.effects import Output, Rejection
 from streams.errors import ConfigError, DataError
 from streams.jsonl import BadLine, Kind, Line, Outgoing, parse
+from streams.partitioning import partition_of
 from streams.pseudonyms import Pseudonyms, UnknownVersionError
 from streams.rekey import Move, Plan, carry_out, moves_of
 from streams.settings import Settings
-from tests.unit.records import LIMITS, NOW, event, item
+from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
 from tests.unit.shop import TOPICS, Shop
 from tests.unit.test_erasure import erase
 
 ONE = Pseudonyms(1, (b"1" * 32,))
 TWO = Pseudonyms(1, (b"1" * 32, b"2" * 32))
 LATER = Pseudonyms(2, (b"2" * 32,))
-HIDING = replace(LIMITS, pseudonyms=TWO)
+HIDING = replace(LIMITS, pseudonyms=TWO, partitions=7)
 
 ids = st.text(min_size=1, max_size=40).filter(lambda text: not pseudonyms.is_pseudonym(text))
 
@@ -113,18 +114,36 @@ def test_a_wrong_line_is_named_not_shown(text: str, says: str) -> None:
 
 def test_an_event_keeps_all_but_its_shopper() -> None:
     body = {"id": "e", "user": "anna", "anonymous_id": "cookie-7", "extra": [1, {"a": None}], "time": 3}
-    made = json.loads(TWO.event(json.dumps(body).encode()))
+    made = json.loads(TWO.event(json.dumps(body).encode(), lambda given: 0))
     assert made == body | {"user": TWO.of("anna"), "anonymous_id": TWO.of("cookie-7")}
-    assert json.loads(TWO.event(b'{"user": null, "anonymous_id": 7}')) == {"user": None, "anonymous_id": 7}
+    assert json.loads(TWO.event(b'{"user": null, "anonymous_id": 7}', lambda given: 0)) == {
+        "user": None,
+        "anonymous_id": 7,
+    }
     for junk in (b"[]", b"{", b"\xff", b'{"a":' * 100_000):
         with pytest.raises(DataError, match="no JSON object"):
-            TWO.event(junk)
+            TWO.event(junk, lambda given: 0)
 
 
-@given(ids, st.integers(1, 64))
-def test_the_home_is_where_kafka_puts_the_id(shopper: str, partitions: int) -> None:
-    everywhere = list(range(partitions))
-    assert pseudonyms.home(shopper, partitions) == DefaultPartitioner()(shopper.encode(), everywhere, everywhere)
+def test_a_login_says_where_the_user_is() -> None:
+    login = {"id": "e", "type": "login", "time": NOW, "anonymous_id": "cookie-7", "as": "anna"}
+    sent = parse(Line("f", 1, json.dumps(login).encode()), HIDING, None, NOW)
+    assert isinstance(sent, Outgoing)
+    home = partition_of("anna", 7)
+    assert json.loads(sent.value or b"")["as"] == f"{TWO.of('anna')}@{home}"
+    wanted = Alias(TWO.of("anna"), home)
+    for alias in ("anna", f"{TWO.of('anna')}@{home}", f"{ONE.of('anna')}@{home}"):
+        body = json.dumps(login | {"as": alias}).encode()
+        accepted = accept_event(FakeRecord(b"cookie-7", body), HIDING)
+        assert isinstance(accepted, AcceptedEvent)
+        assert accepted.arrival.login == wanted
+        assert json.loads(TWO.event(body, lambda given: home))["as"] == f"{TWO.of('anna')}@{home}"
+    for alias, reason in ((TWO.of("anna"), "invalid"), ("pn3_" + "a" * 32 + "@1", "wrong-key")):
+        refused = accept_event(FakeRecord(b"cookie-7", json.dumps(login | {"as": alias}).encode()), HIDING)
+        assert isinstance(refused, Rejection)
+        assert refused.reason == reason
+    assert pseudonyms.placed("anna@3") is None
+    assert pseudonyms.placed(f"{TWO.of('anna')}@03") is None
 
 
 def test_the_edge_lets_pseudonyms_through_alone() -> None:
@@ -166,14 +185,13 @@ def test_lines_leave_by_pseudonym_for_the_home_of_the_id() -> None:
     line = Line("f", 1, event(0).value)
     sent = parse(line, HIDING, None, NOW)
     assert isinstance(sent, Outgoing)
-    assert (sent.key, sent.home) == (TWO.of("anna").encode(), "anna")
+    assert (sent.key, sent.partition) == (TWO.of("anna").encode(), partition_of("anna", 7))
     assert b"anna" not in (sent.value or b"")
-    assert sent.partition(7) == pseudonyms.home("anna", 7)
     refused = parse(Line("f", 1, event(0, user="pn3_" + "a" * 32).value), HIDING, None, NOW)
     assert isinstance(refused, BadLine)
     plain = parse(line, LIMITS, Kind.EVENTS, NOW)
     assert isinstance(plain, Outgoing)
-    assert (plain.value, plain.partition(7)) == (line.text, None)
+    assert (plain.value, plain.partition) == (line.text, None)
     items = parse(Line("f", 1, item("milk").value), HIDING, None, NOW)
     assert isinstance(items, Outgoing)
     assert items.value == item("milk").value
