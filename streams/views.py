@@ -11,11 +11,11 @@ import msgspec
 from streams.core.events import EventType
 from streams.engine.deadletters import Refused, refused
 from streams.engine.effects import Record, RejectReason
-from streams.records import CatalogueItem, Event, Recommendation
+from streams.records import Answer, CatalogueItem, Event, Question, Recommendation
 from streams.redrive import REDRIVEN, earlier
 
 TITLE_WIDTH = 44
-_FIELDS = {field.encode_name for struct in (Event, CatalogueItem) for field in msgspec.structs.fields(struct)}
+_FIELDS = {field.encode_name for struct in (Event, CatalogueItem, Question) for field in msgspec.structs.fields(struct)}
 """Names that a refused record is told by; any other name may be somebody's."""
 
 Titles = Mapping[str, str]
@@ -69,6 +69,24 @@ def catalogue_item(record: Record, _: Titles) -> str:
     price = "" if found.price is None else f"{found.price:.2f} {found.currency or ''}".strip()
     parts = [found.title, " › ".join(found.category), price, "" if found.available else "not available"]
     return "  ".join([click.style(found.id, bold=True), *filter(None, parts)])
+
+
+def question(record: Record, _: Titles) -> str:
+    """One line: when, who, what is asked."""
+    found = _decoded(record, Question)
+    if isinstance(found, str):
+        return found
+    return f"{moment(found.time)}  {click.style(found.user or 'nobody', bold=True)}  {found.id}  {found.text!r}"
+
+
+def answer(record: Record, _: Titles) -> str:
+    """A block: to whom, to which question, of what kind, then the text."""
+    found = _decoded(record, Answer)
+    if isinstance(found, str):
+        return found
+    about = [found.question, found.kind, found.language, *([] if found.exact else ["near only"])]
+    head = " · ".join([click.style(found.user or "nobody", bold=True), *about])
+    return "\n".join([head, *(f"  {line}" for line in found.text.splitlines())])
 
 
 def dead_letter(record: Record, _: Titles) -> str:

@@ -61,7 +61,7 @@ class Request:
 @click.option("-n", "count", type=click.IntRange(min=1), help="Stop after so many records.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value a line, as it is on the topic.")
 def tail(topic: str, user: str | None, start: str, count: int | None, as_json: bool) -> None:
-    """Watch a topic: recommendations with their reasons, events, catalogue changes, questions, answers, refused records.
+    """Watch a topic: recommendations with their reasons, events, the catalogue, questions, answers, refused records.
 
     Goes on until Ctrl-C. Reads beside the workers and disturbs none of them.
 

@@ -53,6 +53,15 @@ def test_event_is_a_line() -> None:
     assert _seen(views.event(_sample("login"), {})) == ["2026-01-05 10:02:00  cookie-5e1  login       as u-1842"]
 
 
+def test_questions_are_lines_and_answers_blocks() -> None:
+    asked = views.question(_sample("question"), TITLES)
+    assert _seen(asked) == ["2026-01-05 10:00:00  u-1842  q-77  'How much is the claw hammer?'"]
+    assert _seen(views.answer(_sample("answer"), TITLES)) == [
+        "u-1842 · q-77 · price · en",
+        "  Claw hammer, 16 oz, hickory handle: 24.90 EUR.",
+    ]
+
+
 def test_item_is_a_line_and_so_is_its_deletion() -> None:
     assert _seen(views.catalogue_item(_sample("item"), {})) == [
         "hammer-16oz  Claw hammer, 16 oz, hickory handle  Tools › Hand tools › Hammers  24.90 EUR"
@@ -114,7 +123,10 @@ def test_json_is_one_line_as_it_was_and_a_deletion_in_the_form_that_produce_read
     assert views.as_json(_Record(b"{")) is None
 
 
-@pytest.mark.parametrize("show", [views.recommendation, views.event, views.catalogue_item])
+SHOWN = [views.recommendation, views.event, views.catalogue_item, views.question, views.answer]
+
+
+@pytest.mark.parametrize("show", SHOWN)
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"\xff", b'{"id":' * 100_000])
 def test_what_is_no_such_record_is_shown_as_that(show: views.Show, value: bytes) -> None:
     (line,) = _seen(show(_Record(value), {}))
