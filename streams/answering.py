@@ -15,7 +15,7 @@ from streams.choosing import NEAREST, Case, choose, rules_of
 from streams.core.answers import grounding
 from streams.core.answers.grounding import Item
 from streams.core.answers.plan import Kind, Plan
-from streams.core.answers.reading import read
+from streams.core.answers.reading import discreet, read
 from streams.core.profile import Profile
 from streams.core.rules import written
 from streams.core.rules.syntax import Condition, Include
@@ -40,15 +40,18 @@ class Answerer:
         serving: the shared state, whose replica has a lexicon, and the profiles.
         search: encodes texts; None for finding by words alone.
         wording: the templates.
+        repeats: whether an answer may repeat words of its question that the catalogue does not know; they may be
+            anything, so not where shoppers are known by pseudonym.
     """
 
-    def __init__(self, serving: Serving, search: TextSearch | None, wording: Wording) -> None:
+    def __init__(self, serving: Serving, search: TextSearch | None, wording: Wording, *, repeats: bool = True) -> None:
         if serving.replica.lexicon is None:
             raise ValueError("the replica keeps no lexicon")
         self._lexicon = serving.replica.lexicon
         self._serving = serving
         self._search = search
         self._wording = wording
+        self._repeats = repeats
 
     async def answer(self, asked: Sequence[Asked]) -> list[Answer]:
         """One answer per question, in order, all by one model.
@@ -59,6 +62,7 @@ class Answerer:
         replica = self._serving.replica.pinned()
         as_of = replica.rests_on()
         plans = [read(one.text, self._lexicon) for one in asked]
+        plans = plans if self._repeats else list(map(discreet, plans))
         near = await self._near(plans, replica)
         tastes = await self._tastes(asked, plans, replica)
         return [

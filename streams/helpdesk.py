@@ -25,6 +25,8 @@ from streams.topics import Topics
 from streams.wording import Wording
 
 NAME = "answers"
+TOGETHER = 64
+"""Questions that are answered together, before the next ones are taken."""
 
 
 class Helpdesk:
@@ -82,5 +84,6 @@ class Helpdesk:
         await search.begin()
         run("text encoder", search.follow())
         serving = Serving(self._replica, lambda: profiles.replica, policies.of(settings), contract)
-        handler = AnswersHandler(contract, Answerer(serving, search, self._wording).answer, limits)
-        return Role(NAME, contract.questions, (), contract.dlq, handler)
+        answerer = Answerer(serving, search, self._wording, repeats=limits.pseudonyms is None)
+        handler = AnswersHandler(contract, answerer.answer, limits)
+        return Role(NAME, contract.questions, (), contract.dlq, handler, max_records=TOGETHER)

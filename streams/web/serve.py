@@ -110,7 +110,8 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         serving = Serving(state.replica, lambda: state.profiles.replica, policies.of(settings), contract)
         recommending = Gatherer(serving.recommend)
         searching = Gatherer(search.vectors) if search else None
-        answering = Gatherer(Answerer(serving, search, wording).answer)
+        repeats = limits_of(settings).pseudonyms is None
+        answering = Gatherer(Answerer(serving, search, wording, repeats=repeats).answer)
         service = Service(serving, recommending, search, searching, answering, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
         live = Live(contract, state.replica, watch.look, limits_of(settings))

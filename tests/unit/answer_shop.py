@@ -62,7 +62,9 @@ ITEMS: list[FakeRecord] = [
 class AnswerShop:
     """The items above, a shopper `anna` who likes mugs, and whatever else is put in."""
 
-    def __init__(self, *records: FakeRecord, policy: Policy | None = None, wording: Wording = WORDING) -> None:
+    def __init__(
+        self, *records: FakeRecord, policy: Policy | None = None, wording: Wording = WORDING, repeats: bool = True
+    ) -> None:
         self.shop = Shop()
         self.shop.replica.lexicon = Lexicon()
         self.shop.catalogue(*(records or ITEMS))
@@ -70,7 +72,7 @@ class AnswerShop:
         encoder = ItemEncoder(self.shop.encoder)
         search = TextSearch(lambda model: encoder, self.shop.replica)
         serving = Serving(self.shop.replica, lambda: ProfileReplica([self.store]), policy or Policy(), TOPICS)
-        self.answerer = Answerer(serving, search, wording)
+        self.answerer = Answerer(serving, search, wording, repeats=repeats)
 
     def happened(self, *events: FakeRecord) -> None:
         self.shop.events(*events)

@@ -129,7 +129,7 @@ class HttpShop:
         front.health.starting = None
         searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None
-        answering = Gatherer(Answerer(self.serving, searcher, WORDING).answer)
+        answering = Gatherer(Answerer(self.serving, searcher, WORDING, repeats=self.limits.pseudonyms is None).answer)
         recommending = self.company or Gatherer(self.recommend)
         service = Service(self.serving, recommending, searcher, searching, answering, self.log, TOPICS, self.limits)
         tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching, answering) if gatherer]

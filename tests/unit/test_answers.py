@@ -207,3 +207,21 @@ async def test_without_the_encoder_of_the_items_words_have_to_do() -> None:
     for found in (search, None):
         (answer,) = await Answerer(serving, found, WORDING).answer([Asked("q", "red mugs under 10 euros")])
         assert [cited.item for cited in answer.items] == ["red-mug"]
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Do you sell mugs in Amselweg?", "Nothing fits in so many words. These come closest:"),
+        ("how much is the Amselweg?", "I found no such item in the catalogue."),
+        ("is the rubber mallet amselwegproof?", "Rubber mallet by Ironwood: 12.50 EUR, rated 4.1"),
+        ("Amselweg Rotkehl", "I do not know that."),
+        ("what size is the rubber mallet?", '"size": the catalogue does not say'),
+    ],
+)
+def test_where_people_have_pseudonyms_unknown_words_are_not_repeated(question: str, said: str) -> None:
+    answer = AnswerShop(repeats=False).ask(question)
+    assert said in answer.text
+    assert "amselweg" not in (answer.text + repr(answer.quotes)).lower()
+    if "Amselweg" in question and "Rotkehl" not in question:
+        assert "amselweg" in AnswerShop().ask(question).text

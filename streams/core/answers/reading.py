@@ -10,6 +10,7 @@ Words that the catalogue does not know are never guessed at: they are in `Plan.u
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from streams.core.answers import cues, wishes
 from streams.core.answers.lexicon import Lexicon, Match
@@ -22,6 +23,7 @@ MOST_NAMED = 50
 
 _END = re.compile(r"[?!.。\s]+$")
 _BUT = re.compile(r"\bbut\b|但是?|不过")
+_ASKED_FOR = frozenset(map(phrase, chain.from_iterable(cues.ASKED_FOR)))
 _WHICH = re.compile(r"(?:which|哪[些款个种]?)\s*(.*)")
 
 
@@ -70,6 +72,16 @@ def read(question: str, lexicon: Lexicon) -> Plan:
     if kinds or limited or foreign or _WHICH.match(rest) or (known and 2 * known >= len(about)):
         return _find(plan, found, rest, lexicon, wants_stock=Kind.STOCK in kinds)
     return replace(plan, unmet=_spelled(found.missing, rest))
+
+
+def discreet(plan: Plan) -> Plan:
+    """A plan that repeats nothing of the question but what is in the catalogue or is what attributes are called.
+
+    Words that nobody knows may be anything: a name, an address.
+    """
+    focus = tuple(one for one in plan.focus if one.field or one.names or phrase(one.asked) in _ASKED_FOR)
+    told = plan.kind is not Kind.ATTRIBUTE or focus
+    return replace(plan, unmet=(), focus=focus, kind=plan.kind if told else Kind.DESCRIBE)
 
 
 def _find(plan: Plan, found: Match, rest: str, lexicon: Lexicon, *, wants_stock: bool) -> Plan:
