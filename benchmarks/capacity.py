@@ -40,6 +40,7 @@ from index.hnsw import HnswIndex
 from streams import codecs
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
+from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
 from streams.broker import BrokerKind, running
 from streams.capacity import Workload, following_us, profiles_us
 from streams.codecs import DIGEST_SIZE, Embedding
@@ -93,6 +94,8 @@ class Figures:
     batches: list[tuple[int, int, float]] = field(default_factory=list)
     neighbours_us_an_event: float = 0.0
     neighbour_rows_an_event: float = 0.0
+    ranker_us_an_event: float = 0.0
+    ranks: str = ""
     sizes: dict[str, float] = field(default_factory=dict)
 
 
@@ -116,6 +119,9 @@ class Bench:
         limits = limits_of(Settings())
         self.replica = Replica(self.contract, self._make, limits)
         self.profiles = ProfilesHandler(self.contract, self.replica, Policy(), limits)
+        self.profiles.learner = ExampleMaker(self.replica, Policy(), self.contract.examples, Learning())
+        self.ranker = RankerHandler(Learning().rate)
+        self.examples: list[Rec] = []
         self.neighbours = NeighboursHandler(self.contract.pairs)
         self.tables = {str(topic.table): MemoryTable(topic) for topic in self.contract if topic.table}
         self.pairs: list[Rec] = []
@@ -180,14 +186,25 @@ class Bench:
         for table, rows in effects.rows.items():
             self.tables[table].write(0, rows, 0)
         for delta in effects.deltas:
-            self.pairs.append(Rec(None, delta.value, len(self.pairs), delta.topic))
+            taught = self.examples if delta.topic == self.contract.examples.name else self.pairs
+            taught.append(Rec(None, delta.value, len(taught), delta.topic))
         return effects, took
+
+    async def learn(self) -> None:
+        """The ranker learns from what was done so far, and serves."""
+        before = self.number
+        effects, took = await self.handle(self.ranker, self.examples)
+        self.figures.ranker_us_an_event = took * 1e6 / before
+        rows = [Rec(key, value, 0, self.contract.ranker.name) for key, value in effects.rows["ranker"]]
+        await self.replica.apply(self.contract.ranker.name, 0, rows)
+        self.figures.ranks = self.replica.ranker.leader().value
 
     async def measure(self, rounds: int) -> Figures:
         """Shoppers with a history, then batches of every size in turn."""
         everybody = list(range(SHOPPERS))
         for _ in range(HISTORY // 10):
             await self.handle(self.profiles, self.events(10 * SHOPPERS, everybody))
+        await self.learn()
         taken: dict[tuple[int, int], list[float]] = {size: [] for size in BATCHES}
         answers: list[int] = []
         self.pairs.clear()
@@ -280,6 +297,7 @@ def _lines(figures: Sequence[Figures], fit: Handling) -> Iterator[str]:
         yield "  memory, bytes an item:  " + ", ".join(f"{name} {b:,.0f}" for name, b in one.bytes_an_item.items())
         yield f"  of that the index:      {one.index_bytes_an_item:,.0f}"
         yield "  sizes, bytes:           " + ", ".join(f"{name} {size:,.0f}" for name, size in one.sizes.items())
+        yield f"  ranker:                 {one.ranker_us_an_event:.0f} us an event; what ranks: {one.ranks}"
         rows = one.neighbour_rows_an_event
         yield f"  neighbours:             {one.neighbours_us_an_event:.0f} us, {rows:.1f} rows an event"
         for count, shoppers, us in one.batches:

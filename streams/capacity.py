@@ -197,7 +197,7 @@ def plan(workload: Workload, costs: Costs | None = None) -> Plan:
     snapshots = 2 * workload.items * (2 * _row(workload) + costs.vector_overhead)
     roles = [
         RolePlan(
-            "profiles,neighbours", workers, working + workers * following, replica,
+            "profiles,neighbours,ranker", workers, working + workers * following, replica,
             (tables + shared) / workers + snapshots,
         ),
         RolePlan(

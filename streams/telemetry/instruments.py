@@ -58,6 +58,8 @@ class Telemetry(Collector):
         self.clicks = ClickThrough()
         self.index: IndexState | None = None
         self.duplicates = 0
+        self.heard: float | None = None
+        """When a broker last answered the look at the topics' ends, Unix seconds."""
         self._latency = Histogram(
             "upwell_event_to_recommendation_seconds",
             "From the event's Kafka timestamp to its recommendation and rows acknowledged",
@@ -147,6 +149,8 @@ class Telemetry(Collector):
             if (newest := progress.watermark()) is not None:
                 watermark.add_metric([role], max(0.0, now - newest))
         yield from (records, seconds, watermark)
+        if self.heard is not None:
+            yield _gauge("upwell_broker_silence_seconds", "Since a broker last answered", now - self.heard)
 
     def _clicks(self) -> Iterator[Metric]:
         families = {

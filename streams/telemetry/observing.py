@@ -31,17 +31,18 @@ LOOK_S = 5.0
 
 
 class Observed:
-    """A committer that tells what it committed."""
+    """A committer that tells what it committed of the role's source; what else it consumes has offsets of its own."""
 
-    def __init__(self, committer: "Commits", role: str, telemetry: Telemetry) -> None:
+    def __init__(self, committer: "Commits", role: str, source: str, telemetry: Telemetry) -> None:
         self._committer = committer
         self._role = role
+        self._source = source
         self._telemetry = telemetry
 
     async def commit(self, batch: Batch, current: Callable[[], bool]) -> bool:
         """See `Committer.commit`."""
         done = await self._committer.commit(batch, current)
-        if done:
+        if done and batch.topic == self._source:
             times = [record.timestamp for record in batch.records]
             self._telemetry.committed(self._role, batch.partition, batch.records[-1].offset, times)
         return done
@@ -67,7 +68,7 @@ def observe(app: "EngineApp", telemetry: Telemetry) -> None:
     """Have an app tell what it commits; `watch_ends` looks at how far it is."""
     role = app.stats.role
     telemetry.roles[role] = Progress()
-    app.committer = Observed(app.committer, role, telemetry)
+    app.committer = Observed(app.committer, role, app.source, telemetry)
 
 
 async def watch_ends(
@@ -99,6 +100,8 @@ async def watch_ends(
                         if role in telemetry.roles:
                             numbers = {place.partition: int(end) for place, end in ends.items()}
                             telemetry.roles[role].looked(telemetry.now(), positions, numbers)
+                    await client.topics()  # asks a broker even where nothing is assigned
+                    telemetry.heard = telemetry.now()
                     await asyncio.sleep(every_s)
         await asyncio.sleep(every_s)
 

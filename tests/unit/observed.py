@@ -40,6 +40,7 @@ def everything() -> CollectorRegistry:
     telemetry.committed("profiles", 0, 5, [1_000])
     telemetry.roles["profiles"].looked(1.0, {0: 6}, {0: 9})
     telemetry.fresh(1.0)
+    telemetry.heard = 1.0
     telemetry.applied("catalogue", 1)
     telemetry.recommended(SECRET, "default", [Place(SECRET, "content")])
     for kind in (EventType.IMPRESSION, EventType.CLICK):

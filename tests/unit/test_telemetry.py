@@ -55,11 +55,14 @@ def records(*timestamps: int) -> list[FakeRecord]:
 
 async def test_latency_runs_from_kafkas_timestamp_to_the_commit() -> None:
     telemetry = Telemetry(now=lambda: 10.0)
-    observed = Observed(Commits(True, False), "profiles", telemetry)
+    observed = Observed(Commits(True, False, True), "profiles", "t", telemetry)
     assert await observed.commit(Batch("t", 0, records(9_970, 8_000)), lambda: True)
     assert not await observed.commit(Batch("t", 0, records(1_000)), lambda: True)
+    assert await observed.commit(Batch("another", 0, records(1_000)), lambda: True)
     found = shown(telemetry)
-    assert found["upwell_event_to_recommendation_seconds_count{}"] == 2, "what was not committed does not count"
+    assert found["upwell_event_to_recommendation_seconds_count{}"] == 2, (
+        "what was not committed, or is of another topic, does not count"
+    )
     assert found["upwell_event_to_recommendation_seconds_sum{}"] == pytest.approx(2.03)
     assert found["upwell_event_to_recommendation_seconds_bucket{'le': '0.05'}"] == 1
     assert found["upwell_watermark_age_seconds{'role': 'profiles'}"] == pytest.approx(0.03)
@@ -67,7 +70,7 @@ async def test_latency_runs_from_kafkas_timestamp_to_the_commit() -> None:
 
 async def test_other_roles_recommend_nothing() -> None:
     telemetry = Telemetry(now=lambda: 10.0)
-    assert await Observed(Commits(True), "encoder", telemetry).commit(Batch("t", 0, records(1)), lambda: True)
+    assert await Observed(Commits(True), "encoder", "t", telemetry).commit(Batch("t", 0, records(1)), lambda: True)
     assert shown(telemetry)["upwell_event_to_recommendation_seconds_count{}"] == 0
 
 
