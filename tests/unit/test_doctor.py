@@ -215,6 +215,7 @@ def test_records_of_the_future_say_that_this_clock_is_behind(ahead: int, verdict
         ([(12.0, 3.0)], Verdict.OK, "12 ms ahead of"),
         ([(-12.0, 3.0)], Verdict.OK, "12 ms behind"),
         ([(9_000.0, 9_000.0), (1_500.0, 2.0)], Verdict.WARN, "1,500 ms"),
+        ([(1_200.0, 100.0), (1_500.0, 2.0)], Verdict.WARN, "1,500 ms"),
         ([(1_500.0, 600.0)], Verdict.OK, "± 600"),
         ([(-61_000.0, 2.0)], Verdict.FAIL, "61,000 ms behind"),
         ([], Verdict.WARN, "does not stamp"),
