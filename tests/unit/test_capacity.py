@@ -203,7 +203,7 @@ def test_the_command_shows_processes_and_topics() -> None:
     told = ["plan", "--events-per-second", "200", "--users", "100000", "--items", "20000", "--requests-per-second", "5"]
     shown = CliRunner().invoke(main, told, env={"COLUMNS": "150"})
     assert shown.exit_code == 0, shown.output
-    for expected in ("profiles,neighbours,ranker", "encoder", "serve", "shop.events.v1", "UPWELL_PARTITIONS=", "worst case"):
+    for expected in ("profiles,neighbours", "encoder", "serve", "shop.events.v1", "UPWELL_PARTITIONS=", "worst case"):
         assert expected in shown.output
 
 
