@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     ranker_sampling: float = Field(
         0.2, ge=0.0, le=1.0, description="share of what shoppers do that the ranker learns from; 0: it learns nothing"
     )
-    ranker_rate: float = Field(0.05, gt=0.0, le=1.0, description="size of the ranker's steps")
+    ranker_rate: float = Field(0.1, gt=0.0, le=1.0, description="size of the ranker's steps")
     erasure_key: SecretStr | None = Field(
         None, description="secret of the erasure ledger's hashes; keep it for as long as the ledger"
     )

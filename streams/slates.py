@@ -35,10 +35,11 @@ def listed(
     had = [event.item for event in grounds.recent]
     near = explain.pull(vectors, tastes(had), grounds.recent, replica.half_lives.intent)
     beside = replica.neighbourhood.pull([pick.item for pick in picks], had, now)
+    behind = zip(explain.cited(near, grounds.recent), explain.cited(beside, grounds.recent), strict=True)
     entries = []
-    for rank, (pick, *row) in enumerate(zip(picks, near, beside, strict=True), start=1):
-        pulls = dict(zip((Channel.CONTENT, Channel.NEIGHBOURS), row, strict=True))
-        reasons = [_reason(cause) for cause in explain.causes(pick, grounds, pulls)]
+    for rank, (pick, (like, along)) in enumerate(zip(picks, behind, strict=True), start=1):
+        events = {Channel.CONTENT: like, Channel.NEIGHBOURS: along}
+        reasons = [_reason(cause) for cause in explain.causes(pick, grounds, events)]
         channel, score = reasons[0].channel, round(pick.score, 6)
         entries.append(RecommendedItem(rank, pick.item, score, channel, reasons, pick.propensity))
     return entries

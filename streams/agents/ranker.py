@@ -16,6 +16,7 @@ from streams.core.halflives import HALF_LIVES, HalfLives
 from streams.core.merging import Joined
 from streams.core.policy import Policy
 from streams.core.profile import Profile
+from streams.core.ranking import RATE
 from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, RejectReason
 from streams.errors import ContractError
 from streams.recommender import Moment, examples
@@ -34,7 +35,7 @@ class Learning(NamedTuple):
     """
 
     sampling: float = 0.2
-    rate: float = 0.05
+    rate: float = RATE
     candidates: int = 64
 
 

@@ -99,7 +99,23 @@ def pull(
     return (vectors @ recent_vectors.T * weights).astype(np.float32)
 
 
-def causes(pick: Pick, grounds: Grounds, pulls: Mapping[Channel, npt.NDArray[np.floating]]) -> list[Cause]:
+def cited(pulls: npt.NDArray[np.floating], recent: Sequence[Interaction]) -> list[list[Interaction]]:
+    """For each item at most `CITED` interactions that pull towards it, with different items, strongest first.
+
+    pulls: float (n, m), of m interactions towards n items: `pull` for content, `Neighbourhood.pull` for neighbours.
+    """
+    found = []
+    for order, row in zip(np.argsort(-pulls, axis=1, kind="stable").tolist(), pulls.tolist(), strict=True):
+        strongest: dict[str, Interaction] = {}
+        for place in order:
+            if row[place] <= 0 or len(strongest) == CITED:
+                break
+            strongest.setdefault(recent[place].item, recent[place])
+        found.append(list(strongest.values()))
+    return found
+
+
+def causes(pick: Pick, grounds: Grounds, events: Mapping[Channel, list[Interaction]]) -> list[Cause]:
     """The reasons of one item, at most `REASONS`, largest share first; the shares sum to 1.
 
     A channel that pulled the item down, or that rests on nothing of this shopper, is no reason.
@@ -107,15 +123,15 @@ def causes(pick: Pick, grounds: Grounds, pulls: Mapping[Channel, npt.NDArray[np.
     Args:
         pick: the item.
         grounds: what reasons may rest on.
-        pulls: float (m,), how strongly each of the interactions pulls towards the item, by channel: `pull` for content,
-            `Neighbourhood.pull` for neighbours.
+        events: by channel, the interactions that it may cite, strongest first.
     """
     # A channel that has the item in its list is a reason even if it gave next to nothing: there is one at least.
-    amounts = {channel: max(gain, _LEAST if channel in pick.ranks else 0.0) for channel, gain in pick.gains.items()}
+    ranks = pick.ranks
+    amounts = [(-max(gain, _LEAST if channel in ranks else 0.0), channel) for channel, gain in pick.gains.items()]
     found = []
-    for channel, gain in sorted(amounts.items(), key=lambda entry: (-entry[1], entry[0])):
-        if gain > 0 and (said := _said(channel, pick, grounds, pulls)):
-            found.append((channel, gain, said))
+    for negated, channel in sorted(amounts):
+        if negated < 0 and (said := _said(channel, pick, grounds, events)):
+            found.append((channel, -negated, said))
             if len(found) == REASONS:
                 break
     total = sum(gain for _, gain, _ in found)
@@ -123,16 +139,16 @@ def causes(pick: Pick, grounds: Grounds, pulls: Mapping[Channel, npt.NDArray[np.
 
 
 def _said(
-    channel: Channel, pick: Pick, grounds: Grounds, pulls: Mapping[Channel, npt.NDArray[np.floating]]
+    channel: Channel, pick: Pick, grounds: Grounds, events: Mapping[Channel, list[Interaction]]
 ) -> tuple[str, list[Interaction]] | None:
     """A channel's reason in words with the events behind it; None for one that says nothing of the item."""
-    recent, title, habits = grounds.recent, grounds.title, grounds.profile.habits
+    title, habits = grounds.title, grounds.profile.habits
     if channel is Channel.BUY_AGAIN:
         return _buy_again(pick.item, habits[pick.item]) if pick.item in habits else None
     if channel is Channel.CONTENT:
-        return _content(pick.item, recent, pulls[channel], title) if recent or habits else None
+        return _content(pick.item, events[channel], title) if grounds.recent or habits else None
     if channel is Channel.NEIGHBOURS:
-        return _beside(recent, pulls[channel], title) if pulls[channel].any() else None
+        return _beside(events[channel], title) if events[channel] else None
     if channel is Channel.SEGMENT:
         number = pick.ranks.get(channel)
         return (f"popular with {in_words(grounds.segment)} (number {number})", []) if number else None
@@ -148,32 +164,16 @@ def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:
     return f"bought {times}, last on {_day(habit.last)}", [last]
 
 
-def _content(
-    item: str, recent: Sequence[Interaction], pulls: npt.NDArray[np.floating], title: Callable[[str], str]
-) -> tuple[str, list[Interaction]]:
-    cited = _strongest(recent, pulls)
-    if not cited:
+def _content(item: str, events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
+    if not events:
         return "close to what you keep buying", []
-    did = _did(cited[0])
-    return (did if cited[0].item == item else f"like {title(cited[0].item)}, {did}"), cited
+    did = _did(events[0])
+    return (did if events[0].item == item else f"like {title(events[0].item)}, {did}"), events
 
 
-def _beside(
-    recent: Sequence[Interaction], pulls: npt.NDArray[np.floating], title: Callable[[str], str]
-) -> tuple[str, list[Interaction]]:
-    cited = _strongest(recent, pulls)
-    together = "often bought with" if cited[0].type is EventType.PURCHASE else "often goes with"
-    return f"{together} {title(cited[0].item)}, which you {_did(cited[0])}", cited
-
-
-def _strongest(recent: Sequence[Interaction], pulls: npt.NDArray[np.floating]) -> list[Interaction]:
-    """At most `CITED` interactions that pull, with different items, strongest first."""
-    strongest: dict[str, Interaction] = {}
-    for place in np.argsort(-pulls, kind="stable"):
-        if pulls[place] <= 0 or len(strongest) == CITED:
-            break
-        strongest.setdefault(recent[place].item, recent[place])
-    return list(strongest.values())
+def _beside(events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
+    together = "often bought with" if events[0].type is EventType.PURCHASE else "often goes with"
+    return f"{together} {title(events[0].item)}, which you {_did(events[0])}", events
 
 
 def _did(interaction: Interaction) -> str:

@@ -153,11 +153,11 @@ class Neighbourhood:
     def pull(self, items: Sequence[str], recent: Sequence[str], now: int) -> Floats:
         """How similar each of different items is to each recent one: float64 (len(items), len(recent))."""
         lines = self.items.places(items)
-        rows_of = (self._row(self.items.place(item)) for item in recent)
-        known = [(column, row) for column, row in enumerate(rows_of) if row is not None]
-        pulls = np.zeros((len(items), len(recent)))
+        asked, inverse = np.unique(self.items.places(recent), return_inverse=True)
+        known = [(column, row) for column, place in enumerate(asked.tolist()) if (row := self._row(place)) is not None]
+        pulls = np.zeros((len(items), len(asked)))
         if not known:
-            return pulls
+            return pulls[:, inverse]
         line_of = np.full(len(self.items), -1)
         line_of[lines] = np.arange(len(items))
         rows = [row for _, row in known]
@@ -168,7 +168,7 @@ class Neighbourhood:
         own = np.repeat(self._own(rows, now), sizes)[wanted]
         columns = np.repeat([column for column, _ in known], sizes)[wanted]
         pulls[line_of[partners], columns] = parts * own * self._theirs(partners, now)
-        return pulls
+        return pulls[:, inverse]
 
     def _own(self, rows: Sequence[_Row], now: int) -> Floats:
         """float64 (n,): what a part of each row's mass weighs, divided by the mass's power."""

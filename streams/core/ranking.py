@@ -33,7 +33,7 @@ HAD_BLOCK = AWAY_BLOCK + len(AWAY_MS) + 1
 BLOCKS = HAD_BLOCK + 2
 """Contexts: always, by length of the history, by time away, new, had before."""
 
-RATE = 0.05
+RATE = 0.1
 """Of the steps."""
 
 SCALE = 4.0
@@ -85,6 +85,15 @@ class Example(NamedTuple):
     chosen: npt.NDArray[np.bool_]
     stands_for: npt.NDArray[np.float32]
 
+    def only(self, rows: npt.NDArray[np.bool_] | Places) -> "Example":
+        """The example with some of its candidates."""
+        return self._replace(
+            features=self.features[rows],
+            had=self.had[rows],
+            chosen=self.chosen[rows],
+            stands_for=self.stands_for[rows],
+        )
+
 
 def _fusion() -> Floats:
     weights = np.zeros((BLOCKS, len(FEATURES)))
@@ -124,21 +133,36 @@ class Ranker:
         return None if leader is Model.FUSION else self.weights if leader is Model.LEARNT else _popularity()
 
     def learn(self, example: Example, rate: float = RATE) -> None:
-        """Take a step. An example in which nothing or everything was chosen teaches nothing."""
-        chosen = example.chosen
-        count = int(np.count_nonzero(chosen))
-        if not 0 < count < len(chosen):
+        """Take a step on an example, and one on what was new in it, which is asked for alone where repeats are barred.
+
+        An example in which nothing or everything was chosen teaches nothing.
+        """
+        if not _tells(example):
             return
-        values = example.features.astype(np.float64)
-        logits = values @ _of(self.weights, example)
-        logits[example.had] += values[example.had] @ (self.weights[HAD_BLOCK + 1] - self.weights[HAD_BLOCK])
-        scores = (values[:, FUSED], values[:, COLUMN["popularity_log"]], logits)
         self.examples += 1
         share = 1.0 / min(self.examples, MEMORY)
+        known = example.features[:, [FUSED, COLUMN["popularity_log"]]].T.astype(np.float64)
+        scores = *known, self.logits(example)
         self.means += share * (np.array([ndcg(score, example) for score in scores]) - self.means)
+        self._step(example, rate)
+        fresh = example.only(~example.had)
+        if example.had.any() and _tells(fresh):
+            self._step(fresh, rate)
+
+    def logits(self, example: Example) -> Floats:
+        """The logits of candidates: float64 (n,)."""
+        weights = (
+            self.weights[0] + self.weights[HISTORY_BLOCK + example.history] + self.weights[AWAY_BLOCK + example.away]
+        )
+        both = weights + self.weights[HAD_BLOCK:]
+        logits: Floats = (both[example.had.astype(np.int64)] * example.features).sum(axis=1)
+        return logits
+
+    def _step(self, example: Example, rate: float) -> None:
+        logits = self.logits(example)
         odds = np.exp(logits - logits.max()) * example.stands_for
-        slopes = chosen / count - odds / odds.sum()
-        steps = slopes[:, None] * values
+        slopes = example.chosen / np.count_nonzero(example.chosen) - odds / odds.sum()
+        steps = slopes[:, None] * example.features
         total = steps.sum(axis=0)
         had = steps[example.had].sum(axis=0)
         for block, step in (
@@ -152,12 +176,9 @@ class Ranker:
             self.weights[block] += rate * step / np.sqrt(self.squares[block])
 
 
-def _of(weights: Floats, example: Example) -> Floats:
-    """What new candidates are weighed by: float64 (len(FEATURES),)."""
-    total: Floats = (
-        weights[0] + weights[HISTORY_BLOCK + example.history] + weights[AWAY_BLOCK + example.away] + weights[HAD_BLOCK]
-    )
-    return total
+def _tells(example: Example) -> bool:
+    """Whether some of the candidates were chosen, and some not."""
+    return bool(example.chosen.any()) and not bool(example.chosen.all())
 
 
 def ndcg(scores: Floats, example: Example) -> float:
@@ -223,12 +244,4 @@ def bounded(example: Example, most: int) -> Example:
     stands_for = np.ones(len(example.chosen), np.float32)
     stands_for[drawn] = len(rest) / count
     kept = np.sort(np.concatenate((np.flatnonzero(example.chosen), best, drawn)))
-    return Example(
-        example.offset,
-        example.history,
-        example.away,
-        example.features[kept],
-        example.had[kept],
-        example.chosen[kept],
-        stands_for[kept],
-    )
+    return example._replace(stands_for=stands_for).only(kept)

@@ -14,7 +14,7 @@ from streams.core import decay
 from streams.core.events import Arrival
 from streams.core.items import Items
 
-HALF_LIFE_MS = 14.0 * decay.DAY_MS
+HALF_LIFE_MS = 7.0 * decay.DAY_MS
 """An event counts half as much after this time."""
 
 

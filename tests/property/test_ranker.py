@@ -18,6 +18,7 @@ from streams.core.ranking import (
     ENOUGH,
     HAD_BLOCK,
     HISTORY_BLOCK,
+    RATE,
     SCALE,
     Contexts,
     Example,
@@ -69,6 +70,7 @@ def test_a_step_goes_down_the_slope_of_the_loss(example: Example, block: int, fe
     ranker = Ranker()
     ranker.weights += np.random.default_rng(1).normal(0, 0.3, ranker.weights.shape)
     before, squares = ranker.weights.copy(), ranker.squares.copy()
+    example = example._replace(had=np.full(len(example.had), np.bool_(example.offset % 2)))
     ranker.learn(example, rate=0.05)
     if not 0 < example.chosen.sum() < len(example.chosen):
         assert (ranker.weights == before).all()
@@ -83,6 +85,20 @@ def test_a_step_goes_down_the_slope_of_the_loss(example: Example, block: int, fe
     assert ranker.weights[block, feature] - before[block, feature] == pytest.approx(
         -0.05 * slope / math.sqrt(grown), abs=1e-6
     )
+
+
+@given(examples())
+def test_what_was_new_is_learnt_by_itself_too(example: Example) -> None:
+    ranker, again = Ranker(), Ranker()
+    ranker.learn(example)
+    fresh = example.only(~example.had)
+    tells = [0 < part.chosen.sum() < len(part.chosen) for part in (example, fresh)]
+    if not example.had.any() or not all(tells):
+        return
+    again._step(example, RATE)
+    assert (again.weights != ranker.weights).any()
+    again._step(fresh, RATE)
+    assert (again.weights == ranker.weights).all()
 
 
 @given(st.lists(examples(), min_size=1, max_size=5))
