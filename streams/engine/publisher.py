@@ -19,6 +19,7 @@ from streams.engine.effects import Output
 from streams.errors import UpwellError
 
 _BATCH_BYTES = 512 * 1024
+_REQUEST_BYTES = 4 * _BATCH_BYTES
 _REQUEST_MS = 20_000
 _STOP_S = 5.0
 
@@ -66,7 +67,7 @@ class Publisher:
             The offset of the last record on each partition.
 
         Raises:
-            TooLargeError: a topic does not take a record of this size.
+            TooLargeError: a topic does not take a record of this size, or it is larger than a request may be.
             PublishError: anything else. Some of the records may be on their topics.
         """
         producer = None
@@ -102,7 +103,7 @@ class Publisher:
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES, max_request_size=4 * _BATCH_BYTES,
+                    acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES, max_request_size=_REQUEST_BYTES,
                     request_timeout_ms=_REQUEST_MS, **self._options,
                 )  # fmt: skip
                 try:
@@ -126,13 +127,17 @@ class Publisher:
 
     @classmethod
     def _built(cls, producer: AIOKafkaProducer, records: Sequence[Output]) -> list[Any]:
-        """Records in as few batches as hold them."""
+        """Records in as few batches as hold them. Raises TooLargeError."""
         now = int(time.time() * 1000)
         batches = [producer.create_batch()]
         for record in records:
             if not cls._appended(batches[-1], record, now):
                 batches.append(producer.create_batch())
                 cls._appended(batches[-1], record, now)
+        # A record is in a batch however large it is. A broker hangs up on a request that is far too large, which looks
+        # like trouble that passes: a packed record of 100 KB may have unpacked to 100 MB.
+        if any(batch.size() > _REQUEST_BYTES for batch in batches):
+            raise TooLargeError("a record is larger than a request may be")
         return batches
 
     @staticmethod

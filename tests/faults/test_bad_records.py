@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from streams import codecs
 from streams.core.profile import Profile, fold
@@ -16,6 +17,9 @@ from tests.unit.bad_payloads import bad_payloads, encoded
 from tests.unit.records import NOW
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+BOMB_BYTES = 110 << 20
+"""More than brokers take of a request, `socket.request.max.bytes`: they hang up."""
 
 USERS = [f"user-{number}" for number in range(12)]
 
@@ -84,3 +88,23 @@ async def test_bad_records_without_bisecting(real_shops: Shops[RealShop]) -> Non
 async def test_bad_records_without_any_guard(real_shops: Shops[RealShop]) -> None:
     without = Protection.GUARDED_EDGE, Protection.GUARDED_HANDLER
     await assert_goes_wrong(mixed, real_shops, *without, how=EndedError)
+
+
+async def test_what_unpacks_to_more_than_a_broker_takes_is_refused_and_named(real_shops: Shops[RealShop]) -> None:
+    """A record of some 100 KB on its topic. No dead letter can hold it; a good event follows."""
+    shop = await real_shops()
+    worker = shop.worker("a", "profiles").start()
+    packer = AIOKafkaProducer(
+        bootstrap_servers=shop.bootstrap, compression_type="gzip", max_request_size=BOMB_BYTES * 2
+    )
+    await packer.start()
+    event = {"id": "e1", "type": "purchase", "time": NOW, "user": "user-1", "item": "i1"}
+    for value in (bytes(BOMB_BYTES), encoded(event)):
+        await packer.send_and_wait(shop.topics.events.name, value, key=b"user-1")
+    await packer.stop()
+    await shop.caught_up("profiles", shop.topics.events)
+    await worker.stop()
+    (letter,) = await shop.read(shop.topics.dlq)
+    assert (letter.key, letter.value) == (None, None)
+    assert dict(letter.headers)["upwell.reason"] == b"oversize"
+    assert [record.key for record in await shop.read(shop.topics.profiles)] == [b"user-1"]
