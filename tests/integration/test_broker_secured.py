@@ -29,7 +29,6 @@ from streams.settings import KafkaSettings, SaslMechanism, SecurityProtocol, Set
 from streams.topics import topics
 from tests.integration.shopkeeper import worker
 from tests.integration.test_broker_apache import pytestmark as needs_apache_kafka
-from tests.integration.upwell import upwell
 
 pytestmark = needs_apache_kafka
 
@@ -173,34 +172,39 @@ async def test_who_is_right_gets_in(secured: Kafka, pem: Certificates, shop: str
 
 
 @pytest.mark.parametrize("mutual", [False, True])
-async def test_commands_and_workers_work_sealed(
+async def test_workers_work_sealed(
     secured: Kafka, pem: Certificates, settings: Settings, mutual: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL" if mutual else "SASL_SSL")
-    monkeypatch.setenv("KAFKA_SSL_CAFILE", str(pem.ca))
-    if mutual:
-        monkeypatch.setenv("KAFKA_SSL_CERTFILE", str(pem.client))
-        monkeypatch.setenv("KAFKA_SSL_KEYFILE", str(pem.client_key))
-    else:
-        password = tmp_path / "password"
-        password.write_text(PASSWORD + "\n")
-        monkeypatch.setenv("KAFKA_SASL_USERNAME", USER)
-        monkeypatch.setenv("KAFKA_SASL_PASSWORD_FILE", str(password))
-    bootstrap = secured.mutual if mutual else secured.sasl
-    lines = tmp_path / "lines.jsonl"
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    named = {
+        "KAFKA_SSL_CAFILE": pem.ca,
+        **(
+            {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CERTFILE": pem.client, "KAFKA_SSL_KEYFILE": pem.client_key}
+            if mutual
+            else {
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SASL_USERNAME": USER,
+                "KAFKA_SASL_PASSWORD_FILE": password,
+            }
+        ),
+    }
+    for name, value in named.items():
+        monkeypatch.setenv(name, str(value))
+    bootstrap, kafka = secured.mutual if mutual else secured.sasl, KafkaSettings()
+    contract = topics(settings.shop, settings.partitions)
+    await create_topics(bootstrap, kafka, contract)
+    options = {"bootstrap_servers": bootstrap, **kafka.client_options()}
     event = {"id": "e1", "type": "purchase", "time": 1_700_000_000_000, "user": "anna", "item": "milk"}
-    lines.write_bytes(msgspec.json.encode({"id": "milk", "title": "Milk"}) + b"\n" + msgspec.json.encode(event))
-
-    async def command(*arguments: str | Path) -> str:
-        code, out, err = await asyncio.to_thread(upwell, settings, bootstrap, *arguments)
-        assert code == 0, err
-        return out
-
-    await command("topics", "create")
-    async with worker(settings, bootstrap):
-        await command("produce", lines)
-        told = await command("tail", "recommendations", "--from", "beginning", "-n", "1", "--json")
-    assert msgspec.json.decode(told, type=Recommendation).user == "anna"
+    async with (
+        worker(settings, bootstrap),
+        AIOKafkaProducer(**options) as producer,
+        AIOKafkaConsumer(contract.recommendations.name, auto_offset_reset="earliest", **options) as consumer,
+    ):
+        await producer.send_and_wait(contract.events.name, msgspec.json.encode(event), key=b"anna")
+        async with asyncio.timeout(60):
+            told = await consumer.getone()
+    assert msgspec.json.decode(told.value, type=Recommendation).user == "anna"
 
 
 async def refusal(bootstrap: str, kafka: KafkaSettings) -> str:

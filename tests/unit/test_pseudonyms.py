@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from streams import cli, pseudonyms
+from streams.agents.answers import AnswersHandler, Asked
 from streams.core.events import Alias
 from streams.edge import AcceptedEvent, accept_event, erasure_of
-from streams.engine.effects import Output, Rejection
+from streams.engine.effects import Batch, Output, Rejection
 from streams.errors import ConfigError, DataError
 from streams.jsonl import BadLine, Kind, Line, Outgoing, parse
 from streams.partitioning import partition_of
 from streams.pseudonyms import Pseudonyms, UnknownVersionError
+from streams.records import Answer
 from streams.rekey import Move, Plan, carry_out, moves_of
 from streams.settings import Settings
 from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
@@ -160,6 +162,22 @@ def test_the_edge_lets_pseudonyms_through_alone() -> None:
     assert isinstance(newer, Rejection)
     assert (newer.reason, "key version 3" in newer.detail) == ("wrong-key", True)
     assert erasure_of(erase(4, "pn3_" + "a" * 32), HIDING) is None
+
+
+async def test_answers_are_by_pseudonym() -> None:
+    async def answer(asked: Sequence[Asked]) -> list[Answer]:
+        return [
+            Answer("a", one.id, one.shopper, one.time, "unknown", "en", "?", False, [], [], None, {}, "", "default")
+            for one in asked
+        ]
+
+    body = {"id": "q1", "text": "Is there milk?", "time": NOW, "user": "anna"}
+    record = FakeRecord(b"anna", json.dumps(body).encode(), topic=TOPICS.questions.name)
+    effects = await AnswersHandler(TOPICS, answer, HIDING)(Batch(TOPICS.questions.name, 0, [record]), lambda *_: [])
+    assert not effects.rejections
+    ((output),) = effects.outputs
+    assert output.key == TWO.of("anna").encode()
+    assert b"anna" not in (output.value or b"")
 
 
 def test_no_refusal_says_what_the_record_said() -> None:
