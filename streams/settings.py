@@ -3,7 +3,6 @@
 Secrets come through the environment or a file named by `*_FILE`; they are never printed (`SecretStr`).
 """
 
-import ipaddress
 import json
 import os
 import ssl
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streams.errors import ConfigError
 from streams.formats.base import Format
+from streams.hosts import is_loopback
 from streams.partitioning import Partitioner
 
 
@@ -127,10 +127,7 @@ class KafkaSettings(BaseSettings):
 def _is_here(address: str) -> bool:
     """Whether host:port is on this machine's loopback interface."""
     host = address.strip().rpartition(":")[0].strip("[]")
-    try:
-        return not address.strip() or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return not address.strip() or is_loopback(host)
 
 
 def _xdg(variable: str, fallback: str) -> Path:

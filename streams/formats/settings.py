@@ -1,7 +1,6 @@
 """The formats that the settings say, and the registry that they name."""
 
 import importlib.util
-import ipaddress
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from streams.errors import ConfigError
 from streams.formats.base import Format
 from streams.formats.reading import Formats, Subject
 from streams.formats.registry import Access, Registry
+from streams.hosts import is_loopback
 from streams.settings import Settings
 
 
@@ -59,7 +59,7 @@ def _access(settings: Settings) -> Access | None:
     if (settings.registry_user is None) != (password is None):
         raise ConfigError("UPWELL_REGISTRY_USER and UPWELL_REGISTRY_PASSWORD belong together: set both")
     secret = password is not None or token is not None
-    if secret and url.scheme == "http" and not (_is_here(host) or settings.registry_allow_plaintext_credentials):
+    if secret and url.scheme == "http" and not (is_loopback(host) or settings.registry_allow_plaintext_credentials):
         raise ConfigError(
             "the credentials of the schema registry would travel in the clear: use an https:// UPWELL_REGISTRY_URL, "
             "or, on a network that you trust, UPWELL_REGISTRY_ALLOW_PLAINTEXT_CREDENTIALS=true"
@@ -83,10 +83,3 @@ def _tls(cafile: Path | None) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=str(cafile))
     except OSError as error:
         raise ConfigError(f"UPWELL_REGISTRY_CAFILE cannot be used ({type(error).__name__})") from None
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,10 +1,10 @@
 """What `upwell serve` is secured with: API keys, tokens, TLS; and what it has to be, where others can reach it."""
 
-import ipaddress
 import ssl
 from dataclasses import dataclass
 
 from streams.errors import ConfigError
+from streams.hosts import is_loopback
 from streams.settings import ApiSettings
 from streams.web.keys import Keyring
 from streams.web.tokens import Tokens, Wanted
@@ -26,7 +26,7 @@ def secured(api: ApiSettings) -> Secured:
         ConfigError: they cannot be used, or the address asks for more of them.
     """
     found = Secured(Keyring(api.keys_file) if api.keys_file else None, _tokens(api), _tls(api))
-    if not _is_loopback(api.host):
+    if not is_loopback(api.host):
         if found.keyring is None and found.tokens is None:
             raise ConfigError(
                 f"{api.host} can be reached from elsewhere, and without API keys anybody could read and erase "
@@ -66,10 +66,3 @@ def _tls(api: ApiSettings) -> ssl.SSLContext | None:
             f"UPWELL_API_CERTFILE and UPWELL_API_KEYFILE cannot be used ({error.strerror or type(error).__name__})"
         ) from None
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

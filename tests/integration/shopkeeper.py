@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from streams.records import Recommendation
 from streams.settings import Settings
 from streams.topics import Topic, Topics
+from tests.brokers import until
 
 PATIENCE_S = 60.0
 
@@ -74,6 +75,23 @@ async def caught_up(settings: Settings, bootstrap: str, role: str, source: Topic
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
         ends = await consumer.end_offsets([TopicPartition(source.name, number) for number in range(source.partitions)])
         return all([(await consumer.committed(partition) or 0) == end for partition, end in ends.items()])
+
+
+async def dead_letters(bootstrap: str, contract: Topics) -> list[dict[str, bytes]]:
+    """The headers of all dead letters, once there is one."""
+    found: list[dict[str, bytes]] = []
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+        place = TopicPartition(contract.dlq.name, 0)
+        consumer.assign([place])
+        consumer.seek(place, 0)
+
+        async def there() -> bool:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found.extend(dict(record.headers) for record in records)
+            return bool(found)
+
+        await until(there, PATIENCE_S)
+    return found
 
 
 @dataclass

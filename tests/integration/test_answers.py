@@ -9,7 +9,7 @@ from streams.records import Answer
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 from tests.brokers import until
-from tests.integration.shopkeeper import desk, worker
+from tests.integration.shopkeeper import dead_letters, desk, worker
 
 HAMMER = {"id": "claw", "title": "Claw hammer", "price": 24.9, "currency": "EUR", "attributes": {"handle": "hickory"}}
 MALLET = {"id": "mallet", "title": "Rubber mallet", "price": 12.5, "currency": "EUR", "attributes": {"colour": "red"}}
@@ -35,23 +35,6 @@ async def answers(bootstrap: str, topic: Topic, wanted: int) -> list[tuple[bytes
 
         await until(enough, 60)
     return found
-
-
-async def refused(contract: Topics, bootstrap: str) -> dict[str, bytes]:
-    """The headers of the first dead letter."""
-    headers: list[dict[str, bytes]] = []
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
-        place = TopicPartition(contract.dlq.name, 0)
-        consumer.assign([place])
-        consumer.seek(place, 0)
-
-        async def there() -> bool:
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                headers.extend(dict(record.headers) for record in records)
-            return bool(headers)
-
-        await until(there, 60)
-    return headers[0]
 
 
 async def test_questions_are_answered_and_bad_ones_are_dead_letters(
@@ -86,6 +69,6 @@ async def test_questions_are_answered_and_bad_ones_are_dead_letters(
             return True
 
         await until(both, 60)
-        headers = await refused(shop_topics, bootstrap)
+        (headers,) = await dead_letters(bootstrap, shop_topics)
         assert headers["upwell.reason"] == b"invalid"
         assert headers["upwell.topic"] == shop_topics.questions.name.encode()

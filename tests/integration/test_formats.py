@@ -3,12 +3,10 @@
 import json
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.brokers import until
-from tests.integration.shopkeeper import desk, worker
+from tests.integration.shopkeeper import dead_letters, desk, worker
 from tests.registry import EVENT_SCHEMA, ITEM_SCHEMA, FakeRegistry, framed, written
 
 T0 = 1_700_000_000_000
@@ -48,24 +46,7 @@ async def test_every_format_brings_a_recommendation_and_a_registry_is_waited_for
             await shop.producer.send_and_wait(events.name, json.dumps(envelope).encode(), key=b"dora", headers=headers)
             assert (await shop.answer("dora", "dora-1")).trigger.item == "milk"
             await shop.put(events, "anna", framed(9, b"?"))
-            letters = await _dead_letters(bootstrap, shop_topics)
+            letters = await dead_letters(bootstrap, shop_topics)
     assert [letter["upwell.reason"] for letter in letters] == [b"unknown-schema"]
     assert letters[0]["upwell.detail"] == b"the registry has no schema 9"
     assert set(fake.authorizations) == {"Bearer secret"}
-
-
-async def _dead_letters(bootstrap: str, contract: Topics) -> list[dict[str, bytes]]:
-    """The headers of all dead letters, once there is one."""
-    found: list[dict[str, bytes]] = []
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
-        place = TopicPartition(contract.dlq.name, 0)
-        consumer.assign([place])
-        consumer.seek(place, 0)
-
-        async def there() -> bool:
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                found.extend(dict(record.headers) for record in records)
-            return bool(found)
-
-        await until(there, 60)
-    return found

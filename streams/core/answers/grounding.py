@@ -6,13 +6,13 @@ A template can only print `Quoted`s (`streams.wording` holds it to that), and th
 from two records, such as which of two items costs less, is given as a choice of item, never as a number of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from streams.core.answers.plan import Focus
-from streams.core.rules.syntax import Value
+from streams.core.eligible import Described
 
 MOST_LETTERS = 300
 """Of a text that is quoted."""
@@ -24,25 +24,15 @@ MOST_ATTRIBUTES = 30
 """Of an item that are shown."""
 
 
-class Recorded(Protocol):
+class Recorded(Described, Protocol):
     """What is read of an item: `streams.replicas.Facts`."""
 
     @property
     def title(self) -> str: ...
     @property
-    def available(self) -> bool: ...
-    @property
-    def category(self) -> str | None: ...
-    @property
-    def brand(self) -> str | None: ...
-    @property
-    def price(self) -> float | None: ...
-    @property
     def currency(self) -> str | None: ...
     @property
     def rating(self) -> float | None: ...
-    @property
-    def attributes(self) -> Mapping[str, Value | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
