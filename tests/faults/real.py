@@ -49,6 +49,10 @@ class RealShop(Ground):
         """Wait until a role has committed the end of its source."""
         await self.group_caught_up(role, source.name, source.partitions)
 
+    async def is_caught_up(self, role: str, source: Topic) -> bool:
+        """Whether a role has committed the end of its source."""
+        return await self.group_is_caught_up(role, source.name, source.partitions)
+
     async def progress(self) -> None:
         """Wait until the last role in the row publishes something."""
         await self.growth(self.topics.neighbours.name, PARTITIONS)

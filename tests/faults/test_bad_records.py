@@ -9,8 +9,9 @@ from aiokafka import AIOKafkaProducer
 from streams import codecs
 from streams.core.profile import Profile, fold
 from streams.edge import AcceptedEvent, accept_event, limits_of
-from tests.faults.harness import InexactError, Shops, assert_goes_wrong
-from tests.faults.processes import EndedError
+from tests.brokers import until
+from tests.faults.harness import SEED, InexactError, Shops, assert_goes_wrong
+from tests.faults.processes import PATIENCE_S, EndedError
 from tests.faults.real import RealShop
 from tests.faults.without import Protection
 from tests.unit.bad_payloads import bad_payloads, encoded
@@ -90,10 +91,10 @@ async def test_bad_records_without_any_guard(real_shops: Shops[RealShop]) -> Non
     await assert_goes_wrong(mixed, real_shops, *without, how=EndedError)
 
 
-async def test_what_unpacks_to_more_than_a_broker_takes_is_refused_and_named(real_shops: Shops[RealShop]) -> None:
-    """A record of some 100 KB on its topic. No dead letter can hold it; a good event follows."""
-    shop = await real_shops()
+async def packed(shop: RealShop, _: int) -> None:
+    """A record of some 100 KB on its topic, which no dead letter can hold when it is unpacked, and a good event."""
     worker = shop.worker("a", "profiles").start()
+    await until(worker.is_ready, PATIENCE_S)
     packer = AIOKafkaProducer(
         bootstrap_servers=shop.bootstrap, compression_type="gzip", max_request_size=BOMB_BYTES * 2
     )
@@ -102,9 +103,25 @@ async def test_what_unpacks_to_more_than_a_broker_takes_is_refused_and_named(rea
     for value in (bytes(BOMB_BYTES), encoded(event)):
         await packer.send_and_wait(shop.topics.events.name, value, key=b"user-1")
     await packer.stop()
-    await shop.caught_up("profiles", shop.topics.events)
+
+    async def decided() -> bool:
+        return await worker.is_troubled() or await shop.is_caught_up("profiles", shop.topics.events)
+
+    await until(decided, PATIENCE_S)
+    if await worker.is_troubled():
+        raise InexactError("the worker waits for what never comes true")
     await worker.stop()
+
+
+async def test_what_unpacks_to_more_than_a_broker_takes_is_refused_and_named(real_shops: Shops[RealShop]) -> None:
+    shop = await real_shops()
+    await packed(shop, SEED)
     (letter,) = await shop.read(shop.topics.dlq)
     assert (letter.key, letter.value) == (None, None)
     assert dict(letter.headers)["upwell.reason"] == b"oversize"
     assert [record.key for record in await shop.read(shop.topics.profiles)] == [b"user-1"]
+
+
+@pytest.mark.long
+async def test_packed_without_request_size(real_shops: Shops[RealShop]) -> None:
+    await assert_goes_wrong(packed, real_shops, Protection.REQUEST_SIZE)

@@ -6,6 +6,7 @@ the environment variable names; the product has no such switch.
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
@@ -18,7 +19,7 @@ from rocksdict import WriteBatch
 from streams.agents import profiles
 from streams.core import cooccurrence
 from streams.edge import accept_event
-from streams.engine import commit, consumer, effects, store, table
+from streams.engine import commit, consumer, effects, publisher, store, table
 from streams.engine.rows import HEADER_SIZE, header
 from tests.faults import counting
 
@@ -51,6 +52,7 @@ class Protection(StrEnum):
     QUARANTINE = "quarantine"
     PATIENCE = "patience"
     ORIGINS = "origins"
+    REQUEST_SIZE = "request-size"
 
 
 def take_away() -> None:
@@ -238,6 +240,11 @@ def _without_origins() -> None:
     cooccurrence.fold = adds_always
 
 
+def _without_request_size() -> None:
+    """Whatever is to be published is sent, and the broker has the word."""
+    publisher._REQUEST_BYTES = sys.maxsize
+
+
 def _reached(partition: store.PartitionStore) -> int:
     """The changelog offset that a store has now."""
     offset = partition.changelog_offset()
@@ -259,4 +266,5 @@ _TAKEN_AWAY = {
     Protection.QUARANTINE: _without_quarantine,
     Protection.PATIENCE: _without_patience,
     Protection.ORIGINS: _without_origins,
+    Protection.REQUEST_SIZE: _without_request_size,
 }
