@@ -5,6 +5,7 @@
 Nothing is said that is not in the record of a cited item or in the question; what is not known is said to be unknown.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
@@ -65,10 +66,11 @@ class Answerer:
         plans = plans if self._repeats else list(map(discreet, plans))
         near = await self._near(plans, replica)
         tastes = await self._tastes(asked, plans, replica)
-        return [
-            self._answer(one, plan, replica, found, taste, as_of)
-            for one, plan, found, taste in zip(asked, plans, near, tastes, strict=True)
-        ]
+        answers = []
+        for one, plan, found, taste in zip(asked, plans, near, tastes, strict=True):
+            answers.append(self._answer(one, plan, replica, found, taste, as_of))
+            await asyncio.sleep(0)  # many questions that come together are not to hold up the rest
+        return answers
 
     async def _near(self, plans: Sequence[Plan], replica: Replica) -> list[list[str]]:
         """For each plan, items near to what it is about, best first; none where nothing is to be searched."""
