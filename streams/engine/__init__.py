@@ -17,9 +17,11 @@ effects.py     what a handler gets and gives back: plain data
 
 What it promises: effectively once for rows, at least once for outputs and dead letters.
 
-- Order. The changelog is written and acknowledged, with it the outputs; then the local store is written (with the
-  changelog offset of the batch in the same atomic write), then the source offset may be committed. A local store is
-  therefore never ahead of its changelog, and a lost disk loses nothing. commit.py has the argument.
+- Order. The changelog is written and acknowledged, with it the outputs; then the local store is written, then the
+  source offset may be committed. A local store is therefore never ahead of its changelog, and a lost disk loses
+  nothing. commit.py has the argument.
+- How far a store is. With every batch of rows, in the same atomic write, it notes up to which changelog offset no row
+  is missing: where recovery read to, or where the group took a commit from the partition's owner (table.py).
 - Duplicates. After a crash or a rebalance, records come again. A row carries the source offset it holds, and handlers
   follow one rule: a redelivered record at or below its row's source offset changes nothing, the row is put again, and
   the output is sent again under the id it had. Consumers of outputs drop repeated ids.

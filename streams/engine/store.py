@@ -1,7 +1,7 @@
 """One partition of a table on this machine: RocksDB, or memory for tests.
 
-RocksDB keeps no write-ahead log here: the changelog is one. A write is atomic and carries the changelog offset it
-reaches, so after a crash the store is a true, merely older state, and recovery reads the rest from the changelog.
+RocksDB keeps no write-ahead log here: the changelog is one. A write is atomic and carries how far the changelog is in
+the store for certain, so after a crash the store is a true, merely older state, and recovery reads the rest.
 
     key b""       changelog offset up to which no row is missing, i64 little-endian
     other keys    rows
