@@ -16,7 +16,7 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -26,6 +26,7 @@ from streams.core.events import WEIGHTS, EventType
 from streams.edge import Limits, accept_event, accept_item, accept_question
 from streams.engine.effects import Rejection
 from streams.errors import DataError
+from streams.partitioning import partition_of
 from streams.records import Answer, CatalogueItem, Event, Question, Recommendation
 from streams.taking import TopicReader
 from streams.topics import topics
@@ -36,6 +37,9 @@ REMEMBERED = 100_000
 
 _LIMITS = Limits(65_536, 262_144, 86_400_000, WEIGHTS)
 _encode = msgspec.json.encode
+
+Sent = tuple[bytes, bytes | None, int | None]
+"""Key, value and partition of a record; None for where the key belongs."""
 
 Given = TypeVar("Given", Event, CatalogueItem, Question)
 
@@ -78,7 +82,8 @@ class Producer:
     Args:
         bootstrap: host:port[,host:port…].
         shop: prefix of the topics.
-        limits: of the workers, if they were told others than the default ones.
+        limits: of the workers, if they were told others than the default ones. Where they have pseudonyms, shoppers
+            leave here by theirs; `partitions` then has to be that of the topics.
         options: of aiokafka's producer.
     """
 
@@ -119,7 +124,7 @@ class Producer:
 
     async def delete_items(self, *items: str) -> None:
         """Take items out of the catalogue. Raises aiokafka.errors.KafkaError."""
-        await self._acknowledged(self._topics.catalogue.name, [(item.encode(), None) for item in items])
+        await self._acknowledged(self._topics.catalogue.name, [(item.encode(), None, None) for item in items])
 
     async def questions(self, *questions: Question) -> None:
         """Send questions. Raises as `events`."""
@@ -127,7 +132,7 @@ class Producer:
         await self._send(self._topics.questions.name, sent, accept_question)
 
     async def _send(
-        self, topic: str, records: Iterable[tuple[str, Given]], accept: Callable[[Any, Limits], Any]
+        self, topic: str, records: Sequence[tuple[str, Given]], accept: Callable[[Any, Limits], Any]
     ) -> None:
         now = _now()
         encoded = [(key.encode(), _encode(record)) for key, record in records]
@@ -135,12 +140,27 @@ class Producer:
             verdict = accept(_Unsent(key, value, now), self._limits)
             if isinstance(verdict, Rejection):
                 raise DataError(f"record {place + 1} of {len(encoded)} would be refused: {verdict.detail}")
-        await self._acknowledged(topic, encoded)
+        about = [getattr(record, "user", None) or getattr(record, "anonymous_id", None) for _, record in records]
+        await self._acknowledged(
+            topic, [self._named(*one, shopper) for one, shopper in zip(encoded, about, strict=True)]
+        )
 
-    async def _acknowledged(self, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+    def _named(self, key: bytes, value: bytes, shopper: str | None) -> Sent:
+        """A record of a shopper by their pseudonym, if there are any, for their partition; others as they are."""
+        limits = self._limits
+        if limits.pseudonyms is None or shopper is None:
+            return key, value, None
+
+        def partition(given: str) -> int:
+            return partition_of(given, limits.partitions, limits.partitioner)
+
+        veiled = limits.pseudonyms.event(value, partition)
+        return limits.pseudonyms.of(shopper).encode(), veiled, partition(shopper)
+
+    async def _acknowledged(self, topic: str, records: Sequence[Sent]) -> None:
         if self._producer is None:
             raise RuntimeError("use it in `async with`")
-        sent = [await self._producer.send(topic, value, key=key) for key, value in records]
+        sent = [await self._producer.send(topic, value, key=key, partition=at) for key, value, at in records]
         done = await asyncio.gather(*sent, return_exceptions=True)
         for outcome in done:
             if isinstance(outcome, BaseException):

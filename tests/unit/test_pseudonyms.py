@@ -1,5 +1,6 @@
 """Pseudonyms: the same for the same id and keys, version upon version, and nothing but them behind the edge."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from streams import cli, pseudonyms
+from streams import cli, client, pseudonyms
 from streams.agents.answers import AnswersHandler, Asked
 from streams.core.events import Alias
 from streams.edge import AcceptedEvent, accept_event, erasure_of
@@ -23,7 +24,7 @@ from streams.errors import ConfigError, DataError
 from streams.jsonl import BadLine, Kind, Line, Outgoing, parse
 from streams.partitioning import partition_of
 from streams.pseudonyms import Pseudonyms, UnknownVersionError
-from streams.records import Answer
+from streams.records import Answer, CatalogueItem
 from streams.rekey import Move, Plan, carry_out, moves_of
 from streams.settings import Settings
 from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
@@ -273,3 +274,25 @@ def test_commands_make_keys_and_names(tmp_path: Path, monkeypatch: pytest.Monkey
     shown = run("pseudonym", "anna", "-", input="bert\n\ncleo\n")
     assert shown.output.split() == [found.of("anna"), found.of("bert"), found.of("cleo")]
     assert run("pseudonym", "pn9_" + "a" * 32).exit_code == 5
+
+
+async def test_the_python_client_sends_pseudonyms(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, bytes, bytes, int | None]] = []
+
+    class Kafka:
+        async def send(self, topic: str, value: bytes, *, key: bytes, partition: int | None) -> asyncio.Future[None]:
+            sent.append((topic.split(".")[1], key, value, partition))
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+
+    producer = client.Producer("127.0.0.1:1", limits=HIDING)
+    monkeypatch.setattr(producer, "_producer", Kafka())
+    await producer.events(client.event("view", user="anna", item="milk"))
+    await producer.questions(client.question("Milk?", user="anna"), client.question("Milk?", id="q2"))
+    await producer.items(CatalogueItem("milk", "Milk"))
+    name, home = TWO.of("anna").encode(), partition_of("anna", 7)
+    assert [(topic, key, at) for topic, key, _, at in sent] == [
+        ("events", name, home), ("questions", name, home), ("questions", b"q2", None), ("catalogue", b"milk", None),
+    ]  # fmt: skip
+    assert not any(b"anna" in value for _, _, value, _ in sent)
