@@ -2,6 +2,7 @@
 
     python -m benchmarks.datasets grocer --households 150 OUT      (extra `demo`; --products N for the N most bought)
     python -m benchmarks.datasets giftshop FILE OUT [--lines]      FILE: UCI "Online Retail" as CSV, .xz or plain
+                                                    [--part N]      one shopper in N, by CRC-32 of the id
 
 OUT becomes a folder with catalogue.jsonl and events.jsonl.
 
@@ -26,6 +27,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -58,6 +60,7 @@ def main() -> None:
     gifts = shops.add_parser("giftshop", help="UCI Online Retail")
     gifts.add_argument("file", type=Path)
     gifts.add_argument("--lines", action="store_true", help="shuffled lines, a second apart")
+    gifts.add_argument("--part", type=int, default=1, metavar="N", help="one shopper in N, by CRC-32 of the id")
     for each in (grocer, gifts):
         each.add_argument("out", type=Path)
     given = parser.parse_args()
@@ -66,11 +69,17 @@ def main() -> None:
         items, events = data.items, (event for basket in data.baskets() for event in basket.events)
     else:
         lines = list(read_gifts(given.file))
-        items, events = gift_items(lines), gift_events(lines, shuffled=given.lines)
+        kept = [event for event in gift_events(lines, shuffled=given.lines) if _in_part(event, given.part)]
+        sold = {event.item for event in kept}
+        items, events = [item for item in gift_items(lines) if item.id in sold], iter(kept)
     given.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{write(given.out / 'catalogue.jsonl', items):,} items, {write(given.out / 'events.jsonl', events):,} events"
     )
+
+
+def _in_part(event: Event, part: int) -> bool:
+    return crc32(str(event.user).encode()) % part == 0
 
 
 def write(path: Path, records: Iterable[msgspec.Struct]) -> int:

@@ -188,7 +188,11 @@ class Settings(BaseSettings):
         (), description="attributes of events that tell of the shopper, for popularity by segment: age,country"
     )
     ranker_sampling: float = Field(
-        0.2, ge=0.0, le=1.0, description="share of what shoppers do that the ranker learns from; 0: it learns nothing"
+        0.2,
+        ge=0.0,
+        le=1.0,
+        description="share of what shoppers do that the ranker learns from, once it has learnt from 20,000 "
+        "moments; 0: it learns nothing",
     )
     ranker_rate: float = Field(0.1, gt=0.0, le=1.0, description="size of the ranker's steps")
     erasure_key: SecretStr | None = Field(

@@ -30,6 +30,7 @@ class Learning(NamedTuple):
 
     Attributes:
         sampling: share of the moments that become examples, 0 to 1; 0: nothing is learnt.
+        eager: examples until which every moment becomes one: who knows little learns from everything.
         rate: of the steps.
         candidates: of an example at most, what was chosen apart.
     """
@@ -37,6 +38,7 @@ class Learning(NamedTuple):
     sampling: float = 0.2
     rate: float = RATE
     candidates: int = 64
+    eager: int = 20_000
 
 
 def learning_of(settings: Settings) -> Learning:
@@ -58,8 +60,9 @@ class Doing(NamedTuple):
 class ExampleMaker:
     """Makes examples of what shoppers did, from the state before they did it.
 
-    Which moments become examples depends on the ids of their events alone. What an example says rests on the shared
-    state as this worker has it, so it is sent, not made again: the weights are a function of the topic of examples.
+    Which moments become examples depends on the ids of their events, once so much has been learnt that they are
+    sampled. What an example says rests on the shared state as this worker has it, so it is sent, not made again: the
+    weights are a function of the topic of examples.
     """
 
     def __init__(
@@ -75,16 +78,17 @@ class ExampleMaker:
         """Examples of a batch of events of the partition `origin`: one record, so that none overtakes another."""
         if self._learning.sampling <= 0:
             return []
+        eager = self._replica.ranker.examples < self._learning.eager
+        share = 1.0 if eager else self._learning.sampling
         chosen = sorted(
-            (moment for doing in doings for moment in self._moments(doing)),
-            key=lambda moment: moment.offset,
+            (moment for doing in doings for moment in self._moments(doing, share)), key=lambda moment: moment.offset
         )
         found = await examples(chosen, self._replica, self._policy, self._learning.candidates)
         if not found:
             return []
         return [Output(self._topic.name, None, ranking_codec.encode_examples(origin, found), 0)]
 
-    def _moments(self, doing: Doing) -> Iterator[Moment]:
+    def _moments(self, doing: Doing, share: float) -> Iterator[Moment]:
         """The sampled moments of a shopper: what they did at one time, in a row, that speaks for an item.
 
         A moment that goes on from before the batch is none: what came before it would be told by itself.
@@ -96,7 +100,7 @@ class ExampleMaker:
             told = [
                 arrival for arrival in arrivals if arrival.interaction is not None and arrival.interaction.weight > 0
             ]
-            if told and time is not None and time > newest and _sampled(told[0].event, self._learning.sampling):
+            if told and time is not None and time > newest and _sampled(told[0].event, share):
                 known = before
                 if taken:
                     known = profiles.absorb(before, doing.new[:taken], doing.new[taken - 1].offset, self._half_lives)

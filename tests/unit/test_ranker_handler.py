@@ -77,9 +77,10 @@ def test_so_much_is_sampled_and_by_the_event_alone(sampling: float, least: int, 
             shop.events(event(100 + n, user=f"user {n % 12}", item=THINGS[n * 5 % 12], time=NOW + n * MINUTE + HOUR))
         return [example.offset for example in _told(shop)]
 
-    one = offsets(_shop(Learning(sampling)))
+    one = offsets(_shop(Learning(sampling, eager=0)))
     assert least <= len(one) <= most
-    assert one == offsets(_shop(Learning(sampling, candidates=5)))
+    assert one == offsets(_shop(Learning(sampling, candidates=5, eager=0)))
+    assert sampling == 0 or len(offsets(_shop(Learning(sampling, eager=1_000)))) == 48
 
 
 def test_candidates_are_bounded() -> None:
