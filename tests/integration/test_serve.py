@@ -165,6 +165,9 @@ async def test_http_answers_for_every_shopper_what_their_worker_says(
         assert {item["item"] for item in near["items"]} == set(ITEMS) - {"bowl"}
         async with http.post("/v1/search", json={"text": ITEMS["lamp"], "n": 1}) as response:
             assert (await response.json())["items"][0]["item"] == "lamp"
+        async with http.post("/v1/answers", json={"text": "what is like the lamp?", "n": 1}) as response:
+            answer = await response.json()
+        assert (answer["kind"], answer["items"][0]["item"], len(answer["items"])) == ("find", "lamp", 1)
 
 
 async def messages(http: ClientSession, shopper: str) -> AsyncIterator[dict[str, Any]]:
