@@ -1,7 +1,7 @@
 """What events, items and shoppers cost, for `upwell plan`: processor time, memory and bytes, role by role.
 
-    python -m benchmarks.capacity [--items 2000,10000,30000] [--json FILE]
-    python -m benchmarks.capacity --live 25,50,100
+    python -m benchmarks.capacity [--items 2000,20000] [--json FILE]
+    python -m benchmarks.capacity --live 1,25,50,100
 
 The workers' own handlers run without Kafka on one partition, on processor time of this process (the quickest of some
 rounds, so that a busy machine matters less); what Kafka and RocksDB cost beside them is measured by
@@ -42,7 +42,7 @@ from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
 from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
 from streams.broker import BrokerKind, running
-from streams.capacity import Workload, following_us, profiles_us
+from streams.capacity import Workload, following_us, working_us
 from streams.codecs import DIGEST_SIZE, Embedding
 from streams.core.cooccurrence import MOST, Neighbours
 from streams.core.policy import Policy
@@ -197,7 +197,7 @@ class Bench:
         self.figures.ranker_us_an_event = took * 1e6 / before
         rows = [Rec(key, value, 0, self.contract.ranker.name) for key, value in effects.rows["ranker"]]
         await self.replica.apply(self.contract.ranker.name, 0, rows)
-        self.figures.ranks = self.replica.ranker.leader().value
+        self.figures.ranks = self.replica.ranker.leader().name.lower()
 
     async def measure(self, rounds: int) -> Figures:
         """Shoppers with a history, then batches of every size in turn."""
@@ -321,8 +321,7 @@ def _live(rates: Sequence[int], seconds: float) -> Iterator[str]:
                     load = Workload(rate, latency.SHOPPERS, latency.ITEMS, answers_per_event=min(1.0, told.answers))
                     # How often batches come is how long one takes to come round, which others decide as well.
                     costs = replace(MEASURED, wait_s=told.p50_ms / 1000)
-                    us = profiles_us(load, costs, LIVE_PARTITIONS) + rate * costs.neighbours_event
-                    cores = (us + following_us(load, costs)) / 1e6
+                    cores = (working_us(load, costs, LIVE_PARTITIONS) + following_us(load, costs)) / 1e6
                     yield (
                         f"| {rate} | {latency.ITEMS:,} | {LIVE_PARTITIONS} | {told.answers:.2f} | {told.p50_ms:.0f} | "
                         f"{told.cores:.2f} | {cores:.2f} |   sustained: {told.sustained}, "
@@ -333,8 +332,8 @@ def _live(rates: Sequence[int], seconds: float) -> Iterator[str]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", default="2000,10000,30000")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--items", default="2000,20000")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--live", help="rates, events a second")
     parser.add_argument("--seconds", type=float, default=30.0)

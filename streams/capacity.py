@@ -167,6 +167,12 @@ def profiles_us(workload: Workload, costs: Costs, partitions: int) -> float:
     return batches * (each + costs.engine_batch) + working
 
 
+def working_us(workload: Workload, costs: Costs, partitions: int) -> float:
+    """Microseconds a second of the roles `profiles`, `neighbours` and `ranker`, over all workers."""
+    others = costs.neighbours_event + costs.ranker_event
+    return profiles_us(workload, costs, partitions) + workload.events_per_second * others
+
+
 def plan(workload: Workload, costs: Costs | None = None) -> Plan:
     """What a workload takes.
 
@@ -178,7 +184,7 @@ def plan(workload: Workload, costs: Costs | None = None) -> Plan:
     encoding = _needed(workload.changes * costs.encode * US, costs.idle * US, workload)
     partitions = workers = 0
     for partitions in LADDER:
-        working = (profiles_us(workload, costs, partitions) + workload.events_per_second * costs.neighbours_event) * US
+        working = working_us(workload, costs, partitions) * US
         workers = _needed(working, following, workload)
         if partitions >= max(2 * workers, encoding):
             break

@@ -36,6 +36,7 @@ class Costs:
         handling: of the profiles handler.
         engine_batch, engine_event: fetching, tables, changelogs and publishing, for a batch and for an event of it.
         neighbours_event: of the neighbours handler, for an event.
+        ranker_event: of the ranker, for an event, one in five of which becomes an example.
         neighbour_rows: rows it writes for an event.
         apply_trending, apply_neighbours, apply_item: of following the shared topics, for a record; fetching included.
         encode: of encoding one item.
@@ -52,6 +53,7 @@ class Costs:
     engine_batch: float
     engine_event: float
     neighbours_event: float
+    ranker_event: float
     neighbour_rows: float
     apply_trending: float
     apply_neighbours: float
@@ -76,22 +78,23 @@ class Costs:
 
 
 _TIMES = (
-    "engine_batch", "engine_event", "neighbours_event", "apply_trending", "apply_neighbours", "apply_item", "encode",
-    "idle",
+    "engine_batch", "engine_event", "neighbours_event", "ranker_event", "apply_trending",
+    "apply_neighbours", "apply_item", "encode", "idle",
 )  # fmt: skip
 """Costs in time of a core."""
 
 MEASURED = Costs(
-    handling=Handling(batch=1281, batch_items=0.0, event=9.2, answer=1368, answer_items=76.1),
+    handling=Handling(batch=1470, batch_items=21.3, event=296, answer=1754, answer_items=64.9),
     engine_batch=1_000.0,
     engine_event=12.0,
     neighbours_event=110.0,
+    ranker_event=3.0,
     neighbour_rows=5.4,
     apply_trending=5.3,
     apply_neighbours=4.6,
     apply_item=150.0,
     encode=10_000.0,
-    idle=55_000.0,
+    idle=75_000.0,
     wait_s=0.03,
     process=300 * 1024 * 1024,
     item_memory=5_000.0,

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.capacity import LADDER, Plan, Workload, following_us, plan, profile_bytes, profiles_us
+from streams.capacity import LADDER, Plan, Workload, following_us, plan, profile_bytes, working_us
 from streams.cli import main
 from streams.core.cooccurrence import MOST
 from streams.costs import MEASURED
@@ -121,8 +121,7 @@ def test_the_model_is_near_every_worker_that_was_measured(row: list[float]) -> N
     rate, items, partitions, answers, wait_ms, measured, told = row
     workload = Workload(rate, users=5_000, items=int(items), answers_per_event=answers)
     costs = replace(MEASURED, wait_s=wait_ms / 1000)
-    working = profiles_us(workload, costs, int(partitions)) + rate * costs.neighbours_event
-    cores = (working + following_us(workload, costs)) / 1e6
+    cores = (working_us(workload, costs, int(partitions)) + following_us(workload, costs)) / 1e6
     assert _near(cores, measured, TOLERANCE)
     assert round(cores, 2) == told, "the table shows another model"
 
