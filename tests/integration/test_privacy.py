@@ -134,7 +134,10 @@ async def test_the_canary_is_nowhere(
         raw = await asyncio.to_thread(command, "dlq", "show", "0/0", "--raw")
         assert sings(raw.output)  # it is there for who asks: a refused record goes back as it came
         async with ClientSession() as probes, probes.get(f"http://127.0.0.1:{port}/metrics") as response:
-            told.append(await response.text())
+            measured = await response.text()
+        async with http.get("/metrics") as response:
+            measured += await response.text()
+        told.append(measured)
         rows = await everything(bootstrap, [shop_topics.profiles])
         assert any(name.encode() in row for row in rows[shop_topics.profiles.name])
 
@@ -149,7 +152,10 @@ async def test_the_canary_is_nowhere(
     told.append(scrubbed.output)
 
     assert [said for said in told if sings(said)] == []
-    assert [line for line in "".join(heard).splitlines() if sings(line)] == []
+    # Logs and metrics do not even have the pseudonym: so they would not have the id where there are none.
+    assert [line for line in "".join(heard).splitlines() if sings(line) or name in line] == []
+    assert measured.count("upwell_") > 50
+    assert name not in measured
     made = [topic for topic in shop_topics if topic not in (shop_topics.events, shop_topics.catalogue, shop_topics.dlq)]
     records = await everything(bootstrap, made)
     assert any(name.encode() in said for said in records[shop_topics.recommendations.name])
