@@ -234,6 +234,7 @@ class Bench:
             "event": float(np.mean([len(one.value or b"") for one in self.events(200, everybody)])),
             "profiles row": float(np.mean([len(row) for row in profiles])),
             "recommendation": float(np.mean(answers)),
+            "examples an event": sum(len(one.value or b"") for one in self.examples) / self.number,
             "pairs an event": sum(len(one.value or b"") for one in pairs) / sent,
         }
         return figures

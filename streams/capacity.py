@@ -259,6 +259,7 @@ def _topics(workload: Workload, costs: Costs, contract: Topics) -> Sequence[Topi
     passing = {  # bytes of one event, and the seconds that they are kept
         contract.events: (costs.event + _USER_ID, workload.event_days * DAY_S),
         contract.pairs: (costs.pairs, contract.pairs.retention_ms / 1000),
+        contract.examples: (costs.examples, contract.examples.retention_ms / 1000),
         contract.recommendations: (answers * (recommendation + _USER_ID), contract.recommendations.retention_ms / 1000),
     }
     found = []

@@ -45,8 +45,8 @@ class Costs:
         process: memory of a worker without items.
         item_memory: of an item in a replica, its vector apart.
         vector_overhead: bytes of an item in the graph beside its coordinates.
-        item, event, recommendation_item, pairs, neighbours: sizes in bytes; `pairs` of those of one event, an item of a
-            recommendation with reasons from several channels, neighbours at their bound.
+        item, event, recommendation_item, pairs, examples, neighbours: sizes in bytes; pairs and examples of one event,
+            an item of a recommendation with reasons from several channels, neighbours at their bound.
     """
 
     handling: Handling
@@ -68,6 +68,7 @@ class Costs:
     event: float
     recommendation_item: float
     pairs: float
+    examples: float
     neighbours: float
 
     def on(self, speed: float) -> "Costs":
@@ -103,6 +104,7 @@ MEASURED = Costs(
     event=180.0,
     recommendation_item=500.0,
     pairs=235.0,
+    examples=405.0,
     neighbours=3_000.0,
 )
 """Of `benchmarks/capacity.py`, `engine.py` and `encoder.py`; fetching is 3 microseconds a record of what is applied."""

@@ -168,7 +168,13 @@ def test_every_topic_with_state_or_traffic_is_in_the_plan() -> None:
     named = {topic.name for topic in plan(Workload(100, 1_000, 1_000)).topics}
     left_out = {topic.name.removeprefix("shop.") for topic in topics("shop") if topic.name not in named}
     assert left_out >= {"models.v1", "dlq.v1"}
-    assert {"shop.events.v1", "shop.profiles.v1", "shop.recommendations.v1", "shop.neighbours.v1"} <= named
+    assert {
+        "shop.events.v1",
+        "shop.profiles.v1",
+        "shop.recommendations.v1",
+        "shop.neighbours.v1",
+        "shop.examples.v1",
+    } <= named
 
 
 def test_copies_and_days_count() -> None:
