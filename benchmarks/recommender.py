@@ -17,7 +17,7 @@ import numpy as np
 
 from index.base import Vectors
 from index.exact import ExactIndex
-from streams import codecs, recommender
+from streams import codecs, lessons, recommender
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS
@@ -28,7 +28,8 @@ from streams.core.profile import Profile, fold
 from streams.core.ranking import ENOUGH, Model
 from streams.core.trending import HALF_LIFE_MS
 from streams.edge import Limits
-from streams.recommender import Moment, Shopper
+from streams.lessons import Moment
+from streams.recommender import Shopper
 from streams.records import CatalogueItem
 from streams.replicas import Immediate, Replica, facts_of
 from streams.topics import topics
@@ -145,7 +146,7 @@ async def main() -> None:
 
     async def examples(some: Sequence[Profile]) -> object:
         moments = [Moment(one, NOW, 0, frozenset(list(one.habits)[:1])) for one in some]
-        return await recommender.examples(moments, replica, learnt, 64)
+        return await lessons.examples(moments, replica, learnt, 64)
 
     print(f"{platform.machine()}, numpy {np.__version__}, {given.items:,} items of {DIM} dimensions")
     print("µs a shopper                 without    search")

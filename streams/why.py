@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from streams import recommender
 from streams.core import profile as profiles
 from streams.core.policy import Channel, Policy
 from streams.core.rules import written
-from streams.recommender import Draft, Shopper, group_of
+from streams.drafts import Draft, Shopper, drafted, group_of
+from streams.recommender import recommend
 from streams.records import RecommendedItem
 from streams.replicas import Replica
 
@@ -71,8 +71,8 @@ class Trace:
 async def why(shopper: Shopper, item: str, replica: Replica, policy: Policy) -> Trace:
     """Trace an item. What exploration showed once is not asked for: it says nothing of the item."""
     replica = replica.pinned()
-    ((draft,), _) = await recommender.drafted([shopper], replica, policy)
-    (slate,) = await recommender.recommend([shopper], replica, policy)
+    ((draft,), _) = await drafted([shopper], replica, policy)
+    (slate,) = await recommend([shopper], replica, policy)
     entries = {entry.item: entry for entry in slate.items}
     places = {name: place for place, name in enumerate(draft.ids(replica))}
     if item not in places:

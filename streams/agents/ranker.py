@@ -19,7 +19,7 @@ from streams.core.profile import Profile
 from streams.core.ranking import RATE
 from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, RejectReason
 from streams.errors import ContractError
-from streams.recommender import Moment, examples
+from streams.lessons import Moment, examples
 from streams.replicas import Replica
 from streams.settings import Settings
 from streams.topics import Topic

@@ -1,0 +1,219 @@
+"""From shoppers to ranked candidates: interests, channels, features, the ranker or fusion.
+
+profile ─► interests ─► index ─► channels ─► features ─► ranker (or fusion) ─► Draft
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from index.base import Vectors
+from streams.core import channels, profile, ranking
+from streams.core import interests as directions
+from streams.core.candidates import RRF_K
+from streams.core.channels import FILTERED, ORDER, Candidates, Near, Visit
+from streams.core.coldstart import Stage
+from streams.core.diversity import Cap
+from streams.core.eligible import Eligibility
+from streams.core.features import batched, buckets, features
+from streams.core.items import Places
+from streams.core.policy import Channel, Policy
+from streams.core.profile import Interest, Profile
+from streams.core.ranking import Contexts, Floats
+from streams.core.rules.syntax import Group
+from streams.replicas import Facts, Replica
+
+SHORTLIST = 2
+"""Diversification chooses from this many times the size of the recommendation; with caps, from thrice as many."""
+
+Lookup = Callable[[Sequence[str]], Vectors]
+"""Vectors of items, float32 (len(items), dim), of those that were fetched."""
+
+MIN_NORM = 1e-6
+"""A weighted sum of unit vectors shorter than this has no direction left."""
+
+_NOTHING: Places = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """Whom to recommend to, as of event time `now` (Unix milliseconds).
+
+    `key` is the id that the recommendation will have; without one nothing is explored.
+    """
+
+    profile: Profile
+    now: int
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A slate in the making.
+
+    Attributes:
+        visit: what was asked on behalf of the shopper.
+        candidates: what the channels brought.
+        order: int64 (n,), rows of the candidates, best first.
+        scores: float64 (n,), above 0, in that order, boosts among them.
+        relevance: float64 (n,), what diversity is traded against, in that order; the first is 1.
+        fused: float64 (n, channels), by row and `channels.ORDER`, what each channel gave of the fused score.
+        given: float64 (n, features), by row, what each feature gave of the logit; None where fusion ranks.
+        shortlist: how many of the best are chosen from.
+        caps: what must not be exceeded, over the shortlist.
+        segment: of the shopper, whose popularity was asked; empty for none.
+        stage: of the cold-start ladder.
+    """
+
+    visit: Visit
+    candidates: Candidates
+    order: Places
+    scores: Floats
+    relevance: Floats
+    fused: Floats
+    given: Floats | None
+    shortlist: int
+    caps: list[Cap]
+    segment: str
+    stage: Stage
+
+    def ids(self, replica: Replica) -> list[str]:
+        """Item ids, best first."""
+        return [replica.items.ids[place] for place in self.candidates.places[self.order]]
+
+    def ranks(self, row: int) -> dict[Channel, int]:
+        """The ranks that channels gave the candidate of a row, 1-based."""
+        return {channel: int(rank) for channel, rank in zip(ORDER, self.candidates.ranks[row], strict=True) if rank}
+
+
+async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Draft], Lookup]:
+    """Drafts of a few shoppers, and the vectors of what they had to do with."""
+    visits, tastes = await visits_of(shoppers, replica, policy)
+    taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
+    weights = fusion_weights(policy)
+    batch = batched(taken, weights, RRF_K)
+    fused: Floats = np.where(batch.ranks > 0, weights / (RRF_K + batch.ranks), 0.0)
+    learnt = replica.ranker.serving() if policy.ranker else None
+    given = None
+    if learnt is not None and len(batch.owner):
+        matrix, had = features(batch, taken, visits, replica.stock)
+        history, away = np.array([buckets(visit) for visit in visits], np.int64).T
+        given = ranking.contributions(learnt, Contexts(history, away, had), batch.owner, matrix)
+    drafts = []
+    for number, (visit, candidates) in enumerate(zip(visits, taken, strict=True)):
+        rows = slice(batch.starts[number], batch.starts[number + 1])
+        drafts.append(_draft(visit, candidates, fused[rows], None if given is None else given[rows], replica, policy))
+    return drafts, tastes
+
+
+def fusion_weights(policy: Policy) -> Floats:
+    """Of the channels, by `channels.ORDER`: float64 (channels,)."""
+    return np.array([policy.channel_weights.get(channel, 0.0) for channel in ORDER])
+
+
+async def visits_of(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Visit], Lookup]:
+    """Ask the index on behalf of a few shoppers."""
+    wanted = [
+        directions.asked(shopper.profile, shopper.now, policy.interests, replica.half_lives) for shopper in shoppers
+    ]
+    tastes = await lookup(
+        replica,
+        chain(
+            (item for interests in wanted for interest in interests for item in interest.items),
+            (interaction.item for shopper in shoppers for interaction in shopper.profile.recent),
+        ),
+    )
+    wanted = [directions.divided(interests, tastes, policy.interests) for interests in wanted]
+    found = await _nearest(wanted, tastes, replica, policy)
+    visits = []
+    for shopper, near in zip(shoppers, found, strict=True):
+        eligible = Eligibility(
+            policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now, policy.fatigue, replica.half_lives
+        )
+        segment = replica.segment(shopper.profile) if policy.channel_weights.get(Channel.SEGMENT) else ""
+        popular = _NOTHING
+        if segment:
+            popular = replica.items.places(replica.boards[segment].top(len(replica.facts)))
+        shown = profile.unanswered(shopper.profile, shopper.now, replica.half_lives)
+        visits.append(Visit(shopper.profile, shopper.now, near, shown, popular, segment, eligible))
+    return visits, tastes
+
+
+async def lookup(replica: Replica, items: Iterable[str]) -> Lookup:
+    """Fetch the vectors of items at once, to be picked from as often as wanted."""
+    places = {item: place for place, item in enumerate(dict.fromkeys(items))}
+    vectors = await replica.vectors(list(places))
+
+    def pick(wanted: Sequence[str]) -> Vectors:
+        return vectors[[places[item] for item in wanted]]
+
+    return pick
+
+
+async def _nearest(
+    wanted: Sequence[Sequence[Interest]], tastes: Lookup, replica: Replica, policy: Policy
+) -> list[list[Near]]:
+    """For each shopper, for each interest that has a direction: the nearest items."""
+    found: list[list[Near]] = [[] for _ in wanted]
+    asked, queries = [], []
+    for owner, interests in enumerate(wanted):
+        for interest in interests:
+            query = np.asarray(interest.weights, np.float32) @ tastes(interest.items)
+            if np.linalg.norm(query) > MIN_NORM:
+                asked.append((owner, interest.name))
+                queries.append(query)
+    if queries:
+        steered = replica.steered(np.stack(queries))
+        lists, cosines = await replica.search(steered, _asked(policy))
+        for (owner, name), ids, near in zip(asked, lists, cosines, strict=True):
+            found[owner].append(Near(name, replica.items.places(ids), near))
+    return found
+
+
+def _asked(policy: Policy) -> int:
+    """How many items are asked for, of which some may not be shown."""
+    return 2 * policy.pool * (FILTERED if policy.rules else 1)
+
+
+def _draft(
+    visit: Visit, candidates: Candidates, fused: Floats, given: Floats | None, replica: Replica, policy: Policy
+) -> Draft:
+    ids, places = replica.items.ids, candidates.places
+    if given is None:
+        scores = fused.sum(axis=1)
+    else:
+        logits = given.sum(axis=1)
+        scores = np.exp(logits - logits.max(initial=-np.inf))
+    if visit.eligible.boosts:
+        scores = scores * visit.eligible.factors([ids[place] for place in places])
+    order = np.lexsort((replica.items.ties.values[places], -scores))
+    scores = scores[order]
+    shortlist = min(SHORTLIST * policy.size * (3 if policy.caps else 1), len(order))
+    facts = [replica.facts[ids[place]] for place in places[order[:shortlist]]] if policy.caps else []
+    caps = [Cap([group_of(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
+    relevance = scores / scores[:1] if given is None else _relevance(scores, shortlist)
+    stage = _stage(candidates)
+    return Draft(visit, candidates, order, scores, relevance, fused, given, shortlist, caps, visit.segment, stage)
+
+
+def _relevance(scores: Floats, shortlist: int) -> Floats:
+    """How far above the last one of the shortlist each is, by logit."""
+    if not len(scores):
+        return scores
+    logs = np.log(np.maximum(scores, 1e-300))
+    depth = logs[0] - logs[shortlist - 1]
+    return 1.0 - (logs[0] - logs) / depth if depth > 0 else np.ones(len(logs))
+
+
+def _stage(candidates: Candidates) -> Stage:
+    some = dict(zip(ORDER, candidates.ranks.sum(axis=0).tolist(), strict=True))
+    if any(some[channel] for channel in ORDER if channel not in (Channel.POPULAR, Channel.SEGMENT)):
+        return Stage.PROFILE
+    return Stage.SEGMENT if some[Channel.SEGMENT] else Stage.POPULARITY
+
+
+def group_of(facts: Facts, group: Group) -> str | None:
+    """The category or the brand of an item, for caps."""
+    return facts.category if group is Group.CATEGORY else facts.brand
