@@ -55,7 +55,6 @@ class KafkaSettings(BaseSettings):
     ssl_certfile: Path | None = Field(None, description="PEM client certificate, for mTLS")
     ssl_keyfile: Path | None = Field(None, description="PEM client key, for mTLS")
     ssl_key_password: SecretStr | None = Field(None, description="password of the client key")
-
     allow_plaintext_credentials: bool = Field(
         False, description="let SASL_PLAINTEXT send the password to brokers on other machines, for all to read"
     )
