@@ -51,7 +51,7 @@ async def examples_of(paths: Sequence[str], sampling: float) -> list[Example]:
     limits = limits_of(configured)
     log = await logs.read(paths, limits, (TOPICS.catalogue.name, TOPICS.events.name), print)
     state = State(
-        TOPICS, limits, load_item_encoder(configured, "hashing"), learning=Learning(sampling, candidates=10**6)
+        TOPICS, limits, load_item_encoder(configured, "hashing"), learning=Learning(sampling, candidates=10**6, eager=0)
     )
     await state.stock(log.catalogue)
     found: list[Example] = []

@@ -116,7 +116,8 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     strengths = np.array([kept.get(item, 0.0) for item in profile.habits])
     barred = items.places(profiles.rejected(profile) | profiles.in_cart(profile) | policy.excluded)
     places, scores = _looks(profile, stock, visit.now)
-    owned = items.places(profiles.owned(profile))
+    had = profiles.owned(profile)
+    owned = habits if len(had) == len(habits) else items.places(had)
     closed = ~items.available.values
     closed[barred] = True
     shut = closed.copy()

@@ -122,7 +122,9 @@ def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit],
     """
     columns = np.zeros((len(FEATURES), len(batch.owner)))
     now = np.array([visit.now for visit in visits], np.int64)
-    columns[FUSED] = batch.fused / np.maximum.reduceat(batch.fused, batch.starts[:-1])[batch.owner]
+    best = np.zeros(len(visits))
+    np.maximum.at(best, batch.owner, batch.fused)
+    columns[FUSED] = batch.fused / best[batch.owner]
     np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:6], where=batch.ranks.T > 0)
     columns[6:9] = np.concatenate([one.cosines for one in found]).T
     looks = np.concatenate([one.looks for one in found]).T

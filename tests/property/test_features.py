@@ -13,7 +13,7 @@ from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, gather
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
-from streams.core.features import FEATURES, batched, buckets, features
+from streams.core.features import COLUMN, FEATURES, batched, buckets, features
 from streams.core.items import Items
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
@@ -179,6 +179,20 @@ def test_nobodys_features_depend_on_who_is_asked_beside_them(asked: list[Visit])
             own, own_had = features(alone, found[number : number + 1], [visit], STOCK)
             assert (own == matrix[rows]).all()
             assert (own_had == had[rows]).all()
+
+
+@pytest.mark.parametrize("places", [(0, 1), (1, 0), (1, 0, 1)])
+def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) -> None:
+    profile = Profile()
+    eligible = Eligibility((), lambda _: None, profile, NOW)  # type: ignore[arg-type,return-value]
+    near = [Near("intent", STOCK.items.places(["item-1", "item-2"]), np.array([0.5, 0.25], np.float32))]
+    both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
+    asked = [both[place] for place in places]
+    found = [gather(visit, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0})) for visit in asked]
+    batch = batched(found, np.array([1.0, 0, 0, 0, 0]), RRF_K)
+    matrix, _ = features(batch, found, asked, STOCK)
+    assert batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
+    assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()
 
 
 @pytest.mark.parametrize(

@@ -180,3 +180,14 @@ def test_taking_a_cited_event_away_changes_the_score() -> None:
             changed += 1
             assert without[entry.item].score != entry.score
     assert changed > 5
+
+
+def test_a_shopper_for_whom_there_is_nothing_gets_nothing_beside_others() -> None:
+    shop = _shop(None)
+    shop.events(event(0, item=THINGS[0]), event(1, user="bert", item=THINGS[1]))
+    _learnt(shop, cosine=1.0)
+    policy = Policy(channel_weights={Channel.CONTENT: 1.0})
+    known = codecs.decode_profile(shop.tables["profiles"][b"anna"])
+    asked = [Shopper(profile, NOW + HOUR, "key") for profile in (Profile(), known, Profile())]
+    slates = asyncio.run(recommend(asked, shop.replica, policy))
+    assert [bool(slate.items) for slate in slates] == [False, True, False]
