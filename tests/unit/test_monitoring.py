@@ -167,6 +167,16 @@ def _promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([tool, *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_what_is_recorded_stands_before_the_alerts_that_ask_for_it() -> None:
+    for group in GROUPS:
+        recorded: set[str] = set()
+        for rule in group["rules"]:
+            asked = {selector.name for selector in selectors(promql.parse(rule["expr"]))}
+            assert asked & RECORDED.keys() <= recorded, f"{rule.get('alert')}: groups are evaluated beside each other"
+            if "record" in rule:
+                recorded.add(rule["record"])
+
+
 def test_promtool_takes_rules_and_configuration() -> None:
     done = _promtool("check", "rules", RULES)
     assert done.returncode == 0, done.stderr
