@@ -246,7 +246,11 @@ class Settings(BaseSettings):
     failures_in_a_row: int = Field(
         100, ge=1, description="records a handler may fail on one after the other before nothing more is consumed"
     )
-    rocksdb_cache_mb: int = Field(128, ge=8, description="RocksDB block cache of the whole process, in MiB")
+    rocksdb_cache_mb: int = Field(
+        128,
+        ge=8,
+        description="memory of RocksDB in the whole process, MiB: block cache, half of it write buffers at most",
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING, ERROR")
 
     @field_validator("event_weights", "half_lives", "item_weights", mode="before")
