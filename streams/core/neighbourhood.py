@@ -182,14 +182,17 @@ class Neighbourhood:
         return np.where(masses == decay.EMPTY, 1.0, np.exp(logs))
 
     def _row(self, place: int) -> _Row | None:
+        row = self._rows.get(place)
+        if row is not None or place not in self._unread:
+            return row
         mass = self._masses.values[place]
         # An item without an event of its own has no mass that its pairs could be a part of.
-        if mass > decay.EMPTY and (read := self._unread.pop(place, None)) is not None:
-            partners = read()
+        if mass > decay.EMPTY:
+            partners = self._unread.pop(place)()
             places = self.items.places(partners)
             parts = np.fromiter(partners.values(), np.float64, len(partners)) - mass
-            self._rows[place] = _Row(place, places, np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
-        return self._rows.get(place)
+            row = self._rows[place] = _Row(place, places, np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
+        return row
 
 
 def alike(scores: Floats) -> Floats:
