@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,10 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from aiokafka import AIOKafkaProducer
-from click.testing import CliRunner
 
 from streams import codecs
-from streams.cli import main
 from streams.codecs import Embedding
 from streams.core.events import Arrival, EventType, Interaction, Known
 from streams.core.profile import Profile, fold
@@ -21,26 +18,14 @@ from streams.records import ModelPlan, ServedModel
 from streams.samples import SAMPLES
 from streams.settings import Settings
 from streams.topics import Topic, Topics
+from tests.integration.upwell import Upwell, in_process
 
 T0 = 1_700_000_000_000
-
-Upwell = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def upwell(settings: Settings, bootstrap: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Upwell:
-    """`upwell export …` in this process, in `tmp_path`: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", bootstrap)
-    monkeypatch.setenv("UPWELL_SHOP", settings.shop)
-    monkeypatch.setenv("UPWELL_PARTITIONS", str(settings.partitions))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        done = CliRunner().invoke(main, ["export", *arguments])
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.stdout, done.stderr
-
-    return run
+    return in_process(settings, bootstrap, monkeypatch, tmp_path, "export")
 
 
 def put(bootstrap: str, topic: Topic, *records: tuple[str, bytes | None]) -> None:

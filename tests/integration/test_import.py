@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aiokafka import AIOKafkaConsumer
-from click.testing import CliRunner
 
 from streams import follow
 from streams.broker.base import HOST
 from streams.broker.probe import free_port
-from streams.cli import import_, main
+from streams.cli import import_
 from streams.jsonl import Outgoing
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 from tests.integration.shopkeeper import desk
+from tests.integration.upwell import Upwell, in_process
 
 T0 = 1_700_000_000_000
 RATINGS = """userId,movieId,rating,timestamp
@@ -33,23 +32,10 @@ RATINGS = """userId,movieId,rating,timestamp
 """
 MOVIELENS = ("--map", "user=userId", "--map", "item=movieId", "--set", "type=rating", "--map", "value=rating")
 
-Upwell = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def upwell(settings: Settings, bootstrap: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Upwell:
-    """`upwell import …` in this process, in `tmp_path`: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", bootstrap)
-    monkeypatch.setenv("UPWELL_SHOP", settings.shop)
-    monkeypatch.setenv("UPWELL_PARTITIONS", str(settings.partitions))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        done = CliRunner().invoke(main, ["import", *arguments])
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.stdout, done.stderr
-
-    return run
+    return in_process(settings, bootstrap, monkeypatch, tmp_path, "import")
 
 
 async def read(topic: Topic, bootstrap: str) -> list[tuple[bytes, dict[str, Any]]]:
