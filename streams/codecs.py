@@ -123,6 +123,20 @@ def _body(value: bytes, version: int, name: str, *, oldest: int | None = None) -
     return value[rows.HEADER_SIZE :]
 
 
+def body_of_record(value: bytes, version: int, name: str) -> bytes:
+    """What stands behind the version byte of a record that is no row.
+
+    Raises:
+        ContractError: when another version wrote it, or something else.
+    """
+    if value[:1] != bytes([version]):
+        raise ContractError(
+            f"{name} has version {value[:1].hex() or 'none'}, this Upwell reads {version:02x}: "
+            "run the version that wrote it until it has read them all"
+        )
+    return value[1:]
+
+
 def encode_profile(profile: Profile) -> bytes:
     """A profile as a row of the `profiles` table."""
     return rows.header(PROFILE_VERSION, profile.offset) + _encode(_body_of(profile))
@@ -201,13 +215,9 @@ def decode_merges(value: bytes) -> tuple[int, list[Move]]:
     Raises:
         ContractError: when another version wrote it, or something else.
     """
-    if value[:1] != bytes([MERGES_VERSION]):
-        raise ContractError(
-            f"a merges record has version {value[:1].hex() or 'none'}, this Upwell reads {MERGES_VERSION:02x}: "
-            "run the version that wrote it until it has read them all"
-        )
+    body = body_of_record(value, MERGES_VERSION, "a merges record")
     try:
-        origin, bodies = _decode_merges(value[1:])
+        origin, bodies = _decode_merges(body)
     except msgspec.DecodeError as error:
         raise ContractError(f"a merges record is none: {error}") from None
     return origin, [Move(*body[:-1], Profile(-1, *body.profile)) for body in bodies]
@@ -318,13 +328,9 @@ def decode_pairs(value: bytes) -> tuple[int, list[Delta]]:
     Raises:
         ContractError: when another version wrote it, or something else.
     """
-    if value[:1] != bytes([PAIRS_VERSION]):
-        raise ContractError(
-            f"a pairs record has version {value[:1].hex() or 'none'}, this Upwell reads {PAIRS_VERSION:02x}: "
-            "run the version that wrote it until it has read them all"
-        )
+    body = body_of_record(value, PAIRS_VERSION, "a pairs record")
     try:
-        return _decode_pairs(value[1:])
+        return _decode_pairs(body)
     except msgspec.DecodeError as error:
         raise ContractError(f"a pairs record is none: {error}") from None
 

@@ -15,6 +15,7 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
+from streams.codecs import body_of_record
 from streams.core.features import FEATURES
 from streams.core.ranking import BLOCKS, Example, Model, Ranker
 from streams.engine import rows
@@ -73,15 +74,11 @@ def decode_examples(value: bytes) -> tuple[int, list[Example]]:
     Raises:
         ContractError: when another version wrote it, or something else.
     """
-    if value[:1] != bytes([EXAMPLES_VERSION]):
-        raise ContractError(
-            f"an examples record has version {value[:1].hex() or 'none'}, this Upwell reads {EXAMPLES_VERSION:02x}: "
-            "run the version that wrote it until it has read them all"
-        )
-    if value[1:9] != DIGEST:
+    body = body_of_record(value, EXAMPLES_VERSION, "an examples record")
+    if body[: len(DIGEST)] != DIGEST:
         return -1, []
     try:
-        origin, packed = _decode_examples(value[9:])
+        origin, packed = _decode_examples(body[len(DIGEST) :])
         return origin, [
             Example(
                 offset,
