@@ -145,21 +145,23 @@ class ModelPlan(msgspec.Struct, frozen=True):
     rate: Annotated[float, Meta(ge=0, description="items that a worker encodes a second for `next`; 0: no limit")] = 0.0
 
 
+Asking = Annotated[str, Meta(min_length=1, max_length=1024, description="the question, in English or Chinese")]
+Asker = Annotated[Id, Meta(description="shopper whose taste counts among items that fit")]
+Language = Annotated[
+    str, Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47; otherwise told by the text")
+]
+Named = Annotated[int, Meta(ge=1, le=20, description="items to name at most")]
+
+
 class Question(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What somebody asks in plain words. Key of the record: `user`, else `id`."""
 
     id: Annotated[Id, Meta(description="unique per question; one that is sent again is answered under the same id")]
-    text: Annotated[str, Meta(min_length=1, max_length=1024, description="the question, in English or Chinese")]
+    text: Asking
     time: Annotated[Millis, Meta(description="when it was asked, Unix milliseconds")]
-    user: Annotated[Id, Meta(description="shopper whose taste counts among items that fit")] | None = None
-    language: (
-        Annotated[
-            str,
-            Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47; otherwise told by the text"),
-        ]
-        | None
-    ) = None
-    n: Annotated[int, Meta(ge=1, le=20, description="items to name at most")] = 3
+    user: Asker | None = None
+    language: Language | None = None
+    n: Named = 3
 
 
 class AnswerItem(msgspec.Struct, frozen=True, omit_defaults=True):

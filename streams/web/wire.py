@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from streams.records import Id, RecommendedItem
+from streams.records import Asker, Asking, Id, Language, Named, RecommendedItem
 
 Count = Annotated[int, Meta(ge=1, le=200, description="how many items")]
 AsOf = Annotated[
@@ -71,16 +71,10 @@ class SearchAsked(Asked, frozen=True):
 class AnswersAsked(Asked, frozen=True):
     """A question in plain words."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=1024, description="the question, in English or Chinese")]
-    user: Annotated[Id, Meta(description="shopper whose taste counts among items that fit")] | None = None
-    language: (
-        Annotated[
-            str,
-            Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47; otherwise told by the text"),
-        ]
-        | None
-    ) = None
-    n: Annotated[int, Meta(ge=1, le=20, description="items to name at most")] = 3
+    text: Asking
+    user: Asker | None = None
+    language: Language | None = None
+    n: Named = 3
     id: Annotated[Id, Meta(description="of the question; otherwise a function of text and user")] | None = None
 
 
