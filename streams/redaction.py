@@ -36,13 +36,16 @@ LOOKS = (
 )  # fmt: skip
 """What secrets and people look like inside of a text, and what stands in their place."""
 
+_STRUCTLOGS_OWN = frozenset({"_record", "_from_structlog"})
+"""Fields of structlog's formatter, which takes them out itself."""
+
 _DEEPEST = 6
 _LONGEST = 4_000
 
 
 def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor that masks what must not be in a log. The `event` itself is kept, its looks apart."""
-    for name in [name for name in event if not name.startswith("_")]:  # structlog's own are taken out later
+    for name in event.keys() - _STRUCTLOGS_OWN:
         event[name] = text(event[name]) if name == "event" else _masked(name, event[name], 0)
     return event
 

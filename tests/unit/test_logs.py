@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams import logs
@@ -113,6 +113,7 @@ nested = st.recursive(
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8), nested, max_size=4), st.sampled_from(sorted(PERSONAL)))
+@example({"_": b"", "__x": CANARY.encode()}, "user")
 def test_whatever_is_logged_can_be_written_and_names_nobody(fields: dict[str, Any], name: str) -> None:
     event: dict[str, Any] = {"event": "x", **fields, name: CANARY, "deep": {"deep": [{name.upper(): CANARY}]}}
     told = json.dumps(redact(None, "info", event))
