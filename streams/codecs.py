@@ -16,19 +16,11 @@
                 partners = {item: log weight, …})
     embeddings  body = text digest (16 bytes) ‖ model id length u8 ‖ model id ‖ dim u16 little-endian ‖ dim x float16
 
-A record of the pairs topic is no row; it carries what events of one partition add to the items of one other:
-
-    version u8 ‖ msgpack [origin, [[offset, time, item, weight, [partner, …], [weight, …]], …]]
-
-So does a record of the merges topic; its key is the user:
-
-    version u8 ‖ msgpack [origin, [[offset, shopper, event, type, time, timestamp, item, profile], …]]
-
 The vectors of `embeddings` are stored as float16: a unit vector keeps its cosines to about 1e-4.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,12 +28,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.cooccurrence import Delta, Neighbours
+from streams.core.cooccurrence import Neighbours
 from streams.core.erasure import Erasure
-from streams.core.events import NOTHING, Alias, Attributes, EventType, Interaction
+from streams.core.events import NOTHING, Alias, Attributes, Interaction
 from streams.core.halflives import HABIT_HALF_LIFE_MS
 from streams.core.memory import Against, Habit, Past
-from streams.core.merging import Joined, Move, whole
+from streams.core.merging import Joined, whole
 from streams.core.profile import Impression, Profile
 from streams.core.trending import Popularity
 from streams.engine import rows
@@ -49,15 +41,15 @@ from streams.errors import ContractError
 
 PROFILE_VERSION = 3
 JOINED_VERSION = 1
-MERGES_VERSION = 1
 TRENDING_VERSION = 1
 ERASURE_VERSION = 1
 NEIGHBOURS_VERSION = 1
-PAIRS_VERSION = 1
 EMBEDDING_VERSION = 1
 
 
-class _ProfileBody(NamedTuple):
+class ProfileBody(NamedTuple):
+    """A profile but for its offset, in the order in which msgpack has it."""
+
     recent: tuple[Interaction, ...]
     habits: dict[str, Habit]
     seen: tuple[int, ...]
@@ -72,18 +64,7 @@ class _ProfileBody(NamedTuple):
 class _JoinedBody(NamedTuple):
     applied: dict[int, int]
     ids: dict[str, int]
-    profile: _ProfileBody
-
-
-class _MoveBody(NamedTuple):
-    offset: int
-    shopper: str
-    event: str
-    type: EventType
-    time: int
-    timestamp: int
-    item: str | None
-    profile: _ProfileBody
+    profile: ProfileBody
 
 
 class _NeighboursBody(NamedTuple):
@@ -92,11 +73,9 @@ class _NeighboursBody(NamedTuple):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_profile = msgspec.msgpack.Decoder(_ProfileBody).decode
+_decode_profile = msgspec.msgpack.Decoder(ProfileBody).decode
 _decode_joined = msgspec.msgpack.Decoder(_JoinedBody).decode
-_decode_merges = msgspec.msgpack.Decoder(tuple[int, list[_MoveBody]]).decode
 _decode_neighbours = msgspec.msgpack.Decoder(_NeighboursBody).decode
-_decode_pairs = msgspec.msgpack.Decoder(tuple[int, list[Delta]]).decode
 _LOG_MASS = struct.Struct("<d")
 _TIME = struct.Struct("<q")
 _APART = b"\xff"
@@ -123,23 +102,9 @@ def _body(value: bytes, version: int, name: str, *, oldest: int | None = None) -
     return value[rows.HEADER_SIZE :]
 
 
-def body_of_record(value: bytes, version: int, name: str) -> bytes:
-    """What stands behind the version byte of a record that is no row.
-
-    Raises:
-        ContractError: when another version wrote it, or something else.
-    """
-    if value[:1] != bytes([version]):
-        raise ContractError(
-            f"{name} has version {value[:1].hex() or 'none'}, this Upwell reads {version:02x}: "
-            "run the version that wrote it until it has read them all"
-        )
-    return value[1:]
-
-
 def encode_profile(profile: Profile) -> bytes:
     """A profile as a row of the `profiles` table."""
-    return rows.header(PROFILE_VERSION, profile.offset) + _encode(_body_of(profile))
+    return rows.header(PROFILE_VERSION, profile.offset) + _encode(body_of(profile))
 
 
 def decode_profile(value: bytes | None) -> Profile:
@@ -187,7 +152,7 @@ def wholes(rows: Mapping[tuple[int, bytes], bytes], user: str) -> dict[int, Prof
 
 def encode_joined(joined: Joined) -> bytes:
     """What has moved to a user as a row of the `profiles` table."""
-    body = _JoinedBody(joined.applied, joined.ids, _body_of(joined.profile))
+    body = _JoinedBody(joined.applied, joined.ids, body_of(joined.profile))
     return rows.header(JOINED_VERSION, joined.offset) + _encode(body)
 
 
@@ -203,28 +168,9 @@ def decode_joined(value: bytes | None) -> Joined:
     return Joined(rows.source_offset(value), applied, ids, Profile(-1, *profile))
 
 
-def encode_merges(origin: int, moves: Sequence[Move]) -> bytes:
-    """What events of the partition `origin` bring to a user, as a record of the merges topic."""
-    bodies = [_MoveBody(*move[:-1], _body_of(move.profile)) for move in moves]
-    return bytes([MERGES_VERSION]) + _encode((origin, bodies))
-
-
-def decode_merges(value: bytes) -> tuple[int, list[Move]]:
-    """Origin and moves of a record of the merges topic.
-
-    Raises:
-        ContractError: when another version wrote it, or something else.
-    """
-    body = body_of_record(value, MERGES_VERSION, "a merges record")
-    try:
-        origin, bodies = _decode_merges(body)
-    except msgspec.DecodeError as error:
-        raise ContractError(f"a merges record is none: {error}") from None
-    return origin, [Move(*body[:-1], Profile(-1, *body.profile)) for body in bodies]
-
-
-def _body_of(profile: Profile) -> _ProfileBody:
-    return _ProfileBody(
+def body_of(profile: Profile) -> ProfileBody:
+    """What is written of a profile."""
+    return ProfileBody(
         profile.recent, profile.habits, profile.seen, profile.attributes,
         profile.past, profile.against, profile.shown, profile.alias, profile.habits_ms,
     )  # fmt: skip
@@ -315,24 +261,6 @@ def neighbours_mass(value: bytes) -> float:
     """
     mass: float = _LOG_MASS.unpack_from(_body(value, NEIGHBOURS_VERSION, "neighbours"))[0]
     return mass
-
-
-def encode_pairs(origin: int, deltas: Sequence[Delta]) -> bytes:
-    """What events of the partition `origin` add, as a record of the pairs topic."""
-    return bytes([PAIRS_VERSION]) + _encode((origin, deltas))
-
-
-def decode_pairs(value: bytes) -> tuple[int, list[Delta]]:
-    """Origin and deltas of a record of the pairs topic.
-
-    Raises:
-        ContractError: when another version wrote it, or something else.
-    """
-    body = body_of_record(value, PAIRS_VERSION, "a pairs record")
-    try:
-        return _decode_pairs(body)
-    except msgspec.DecodeError as error:
-        raise ContractError(f"a pairs record is none: {error}") from None
 
 
 def encode_embedding(embedding: Embedding) -> bytes:

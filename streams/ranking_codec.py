@@ -15,11 +15,11 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
-from streams.codecs import body_of_record
 from streams.core.features import FEATURES
 from streams.core.ranking import BLOCKS, Example, Model, Ranker
 from streams.engine import rows
 from streams.errors import ContractError
+from streams.transfers import body_of_record
 
 EXAMPLES_VERSION = 1
 RANKER_VERSION = 1

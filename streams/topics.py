@@ -170,7 +170,7 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
         pairs=Topic(
             name=f"{prefix}.pairs.v1",
             key="none: the partition is the one that `item_partition` gives for the items",
-            value="binary: what events add to items and pairs of items of this partition (streams/codecs.py)",
+            value="binary: what events add to items and pairs of items of this partition (streams/transfers.py)",
             about="Which items were seen together, on their way from the shoppers' partitions to the items'.",
             partitions=partitions,
             compacted=False,
@@ -179,7 +179,7 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
         merges=Topic(
             name=f"{prefix}.merges.v1",
             key="shopper: the `user` whom an anonymous shopper has logged in as",
-            value="binary: what an anonymous shopper did (streams/codecs.py), or null with `upwell.erase` to forget it",
+            value="binary: what an anonymous shopper did (streams/transfers.py); null with `upwell.erase` to forget it",
             about="What anonymous shoppers did, on its way to the partitions of the users that they are.",
             partitions=partitions,
             compacted=False,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streams import codecs, headrows
+from streams import headrows, transfers
 from streams.core import head as heads
 from streams.core.cooccurrence import Delta
 from streams.core.head import BATCH, Head, Matrix, Pairs
@@ -99,7 +99,7 @@ class HeadHandler:
     def _at_home(self, value: bytes, partition: int) -> Iterable[Delta]:
         """The deltas of a record that are whole here: those of items whose partition this is."""
         try:
-            _, deltas = codecs.decode_pairs(value)
+            _, deltas = transfers.decode_pairs(value)
         except ContractError:
             return []
         return [delta for delta in deltas if item_partition(delta.item, self._partitions) == partition]

@@ -6,7 +6,7 @@ profiles ──► merge_records ──► shop.merges.v1 ──► taken_in ─
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from streams import codecs, pseudonyms
+from streams import codecs, pseudonyms, transfers
 from streams.core import merging
 from streams.core.events import Alias, Arrival
 from streams.core.merging import Joined, Move
@@ -45,7 +45,10 @@ def merge_records(merges: Topic, origin: int, moved: Iterable[tuple[Alias, Move]
         parcels.setdefault(alias, []).append(move)
     return [
         Output(
-            merges.name, alias.user.encode(), codecs.encode_merges(origin, parcel), alias.partition % merges.partitions
+            merges.name,
+            alias.user.encode(),
+            transfers.encode_merges(origin, parcel),
+            alias.partition % merges.partitions,
         )
         for alias, parcel in parcels.items()
     ]
@@ -121,7 +124,7 @@ def _decoded(record: Record, limits: Limits, rejections: list[Rejection]) -> tup
     try:
         if erasure := erasure_of(record, limits):
             return erasure[0], 0, None
-        origin, moves = codecs.decode_merges(record.value or b"")
+        origin, moves = transfers.decode_merges(record.value or b"")
         # A pseudonym of before the keys were changed is a pseudonym still.
         return pseudonyms.of(limits.pseudonyms, (record.key or b"").decode()), origin, moves
     except (ContractError, UnicodeDecodeError, pseudonyms.UnknownVersionError) as error:

@@ -5,7 +5,7 @@ profiles ──► pair_records ──► shop.pairs.v1 ──► NeighboursHand
 
 from collections.abc import Iterable
 
-from streams import codecs
+from streams import codecs, transfers
 from streams.core import cooccurrence
 from streams.core.cooccurrence import Delta, Share
 from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, RejectReason, Row
@@ -33,7 +33,9 @@ def pair_records(pairs: Topic, origin: int, deltas: Iterable[Delta]) -> list[Out
         for place, (partners, weights) in away.items():
             part = delta._replace(partners=tuple(partners), weights=tuple(weights))
             parcels.setdefault(place, []).append(part)
-    return [Output(pairs.name, None, codecs.encode_pairs(origin, parcel), place) for place, parcel in parcels.items()]
+    return [
+        Output(pairs.name, None, transfers.encode_pairs(origin, parcel), place) for place, parcel in parcels.items()
+    ]
 
 
 class NeighboursHandler:
@@ -53,7 +55,7 @@ class NeighboursHandler:
         rejections = []
         for record in batch.records:
             try:
-                origin, deltas = codecs.decode_pairs(record.value or b"")
+                origin, deltas = transfers.decode_pairs(record.value or b"")
             except ContractError as error:
                 rejections.append(Rejection(record, RejectReason.UNDECODABLE, str(error)))
                 continue

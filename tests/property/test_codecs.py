@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import codecs
+from streams import codecs, transfers
 from streams.codecs import DIGEST_SIZE, Embedding
 from streams.core.cooccurrence import Delta, Neighbours
 from streams.core.erasure import Erasure
@@ -84,13 +84,13 @@ def test_neighbours(offset: int, mass: float, applied: dict[int, int], partners:
     ),
 )  # fmt: skip
 def test_pairs(origin: int, deltas: list[Delta]) -> None:
-    assert codecs.decode_pairs(codecs.encode_pairs(origin, deltas)) == (origin, deltas)
+    assert transfers.decode_pairs(transfers.encode_pairs(origin, deltas)) == (origin, deltas)
 
 
 @pytest.mark.parametrize("value", [b"", b"\x63", b"\x01", b"\x01\x92\x00\xc0"])
 def test_what_is_no_pairs_record_is_refused(value: bytes) -> None:
     with pytest.raises(ContractError, match="a pairs record"):
-        codecs.decode_pairs(value)
+        transfers.decode_pairs(value)
 
 
 @given(
