@@ -22,7 +22,6 @@ from index.base import VectorIndex, Vectors
 from streams import codecs, headrows, ranking_codec
 from streams.core import coldstart, decay, exploration, head
 from streams.core.answers.lexicon import Lexicon
-from streams.core.categories import Categories
 from streams.core.channels import Stock
 from streams.core.halflives import HalfLives
 from streams.core.items import Items
@@ -109,7 +108,6 @@ class Replica:
         self.items = Items()
         """The places of all items, and their facts as columns."""
         self.board = Board(topics.trending.partitions, self.items)
-        self.categories = Categories(self.board)
         self.boards: dict[str, Board] = {}
         """Popularity within segments of shoppers."""
         self._trending_partitions = topics.trending.partitions
@@ -249,9 +247,7 @@ class Replica:
             if item is None:
                 self.facts.pop(key, None)
                 self.items.forget(key)
-                self.categories.put(key, ())
             else:
-                self.categories.put(key, item.category)
                 facts = self.facts[key] = facts_of(item)
                 self.items.describe(
                     key, available=facts.available, category=facts.category, brand=facts.brand, price=facts.price

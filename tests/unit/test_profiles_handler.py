@@ -133,10 +133,3 @@ def test_outputs_stay_on_the_partition_of_the_event(shop: Shop) -> None:
     effects = shop._run(shop.profiles, TOPICS.events.name, [event(0)])
     (output,) = effects.outputs
     assert (output.topic, output.key, output.partition) == ("shop.recommendations.v1", b"anna", 0)
-
-
-def test_categories_are_as_the_catalogue_says(shop: Shop) -> None:
-    shop.events(event(0, item="cheese"), event(1, item="nails"), event(2, item="nails"), event(3, item="milk"))
-    assert shop.replica.categories.popular("food", 5) == ["milk", "cheese"]
-    shop.catalogue(item("nails", 5, title="Steel nails", category=["food"]), FakeRecord(b"milk", None, 6))
-    assert shop.replica.categories.popular("food", 5) == ["nails", "cheese"]
