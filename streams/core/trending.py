@@ -18,6 +18,10 @@ HALF_LIFE_MS = 7.0 * decay.DAY_MS
 """An event counts half as much after this time."""
 
 
+FEW = 8
+"""An order is mended, not made anew, where fewer than one in so many items changed."""
+
+
 class Popularity(NamedTuple):
     """Sum of one item within one partition: log of the forward-decayed weight, and the last offset in it."""
 
@@ -40,8 +44,8 @@ def fold(popularity: Popularity, arrivals: Iterable[Arrival]) -> Popularity:
 class Board:
     """Popularity over all partitions: what is doing best now.
 
-    Holds float64 (items, partitions) log masses; the ranking is renewed when it is asked for after a change.
-    All masses decay alike, so the ranking needs no clock. Equal masses are ranked by `Items.ties`.
+    Holds float64 (items, partitions) log masses, and their totals to nine places; the ranking is mended when it is
+    asked for after a change. All masses decay alike, so it needs no clock. Equal ones are ranked by `Items.ties`.
     """
 
     def __init__(self, partitions: int, items: Items | None = None) -> None:
@@ -50,14 +54,15 @@ class Board:
         self._masses = self.items.column(np.float64, decay.EMPTY, partitions)
         self._totals = self.items.column(np.float64, decay.EMPTY)
         self._order = np.zeros(0, np.int64)
-        self._stale = False
+        self._changed: set[int] = set()
 
     def update(self, item: str, partition: int, log_mass: float) -> None:
         """Set an item's sum within one partition."""
         place = self.items.place(item)
         self._masses.values[place, partition] = log_mass
-        self._totals.values[place] = np.logaddexp.reduce(self._masses.values[place])
-        self._stale = True
+        # Rounded, so that sums which differ by the order of adding alone are equal.
+        self._totals.values[place] = np.round(np.logaddexp.reduce(self._masses.values[place]), 9)
+        self._changed.add(place)
 
     def place(self, item: str) -> int:
         """The place of an item, by which `among` knows it; it gets one when it is first spoken of."""
@@ -75,10 +80,22 @@ class Board:
 
     def order(self) -> npt.NDArray[np.int64]:
         """The places of all items with mass, the most popular first."""
-        if self._stale:
-            self._order = self.among(np.arange(len(self.items)), len(self.items))
-            self._stale = False
+        if self._changed:
+            self._order = self._mended(np.fromiter(self._changed, np.int64, len(self._changed)))
+            self._changed.clear()
         return self._order
+
+    def _mended(self, changed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The order with some places put where they belong now: sorting all of a large shop takes milliseconds."""
+        if FEW * len(changed) < len(self._order):
+            moved = np.zeros(len(self.items), np.bool_)
+            moved[changed] = True
+            kept, put = self._order[~moved[self._order]], self.among(changed, len(changed))
+            descending, wanted = -self.totals[kept], -self.totals[put]
+            at = np.searchsorted(descending, wanted)
+            if not np.any(descending[np.minimum(at, len(kept) - 1)] == wanted):  # equal ones are a sort's work
+                return np.insert(kept, at, put)
+        return self.among(np.arange(len(self.items)), len(self.items))
 
     def top(self, count: int) -> list[str]:
         """The most popular items, best first; items without mass are left out."""
@@ -89,7 +106,6 @@ class Board:
 
         places: int64 (n,), no place twice.
         """
-        # Rounded, so that sums which differ by the order of adding alone stay equal.
-        totals = np.round(self.totals[places], 9)
+        totals = self.totals[places]
         some = totals > decay.EMPTY
         return self.items.ranked(places[some], totals[some], count)

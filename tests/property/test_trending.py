@@ -51,7 +51,23 @@ def test_the_board_ranks_by_the_sum_over_partitions(updates: list[tuple[str, int
     assert len(top) == min(count, len(totals))
     assert [totals[item] for item in top] == pytest.approx([totals[item] for item in ranked[:count]])
     for item, total in totals.items():
-        assert board.total(item) == pytest.approx(math.log(total))
+        assert board.total(item) == pytest.approx(math.log(total), abs=1e-9)
+
+
+@given(st.lists(st.tuples(st.integers(0, 59), st.integers(-3, 3)), max_size=40), st.sets(st.integers(0, 39)))
+def test_a_mended_order_is_one_made_anew(updates: list[tuple[int, int]], looks: set[int]) -> None:
+    board = Board(partitions=1)
+    for number in range(60):
+        board.update(f"item-{number}", 0, number / 7)
+    board.order()
+    masses = {number: number / 7 for number in range(60)}
+    for begin, (number, mass) in enumerate(updates):
+        board.update(f"item-{number}", 0, float(mass))
+        masses[number] = float(mass)
+        if begin in looks:
+            board.order()
+    names = {f"item-{number}": mass for number, mass in masses.items()}
+    assert board.top(60) == sorted(names, key=lambda item: (-round(names[item], 9), tie(item)))
 
 
 def test_equal_sums_are_ranked_by_tie_and_the_board_grows() -> None:
