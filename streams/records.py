@@ -82,7 +82,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
     rank: Annotated[int, Meta(ge=1)]
     item: str
-    score: Annotated[float, Meta(description="fused score; comparable within one recommendation only")]
+    score: Annotated[float, Meta(description="of ranker or fusion; comparable within one recommendation only")]
     channel: Annotated[str, Meta(description="the channel with the largest share")]
     reasons: list[Reason]
     propensity: (
