@@ -64,10 +64,6 @@ class Board:
         self._totals.values[place] = np.round(np.logaddexp.reduce(self._masses.values[place]), 9)
         self._changed.add(place)
 
-    def place(self, item: str) -> int:
-        """The place of an item, by which `among` knows it; it gets one when it is first spoken of."""
-        return self.items.place(item)
-
     @property
     def totals(self) -> npt.NDArray[np.float64]:
         """Log mass over all partitions by place, at least one for every item; `decay.EMPTY` for one never seen."""
