@@ -1,1 +1,1 @@
-"""HTTP, on aiohttp. Everything here listens on the loopback interface alone."""
+"""HTTP, on aiohttp. Everything here listens on the loopback interface unless it is told otherwise."""
