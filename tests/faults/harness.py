@@ -75,13 +75,14 @@ class Shop(Ground):
         arguments = [self.bootstrap, self.name, PARTITIONS, name if static else ""]
         return self.run(name, Program("tests.faults.counting_worker", tuple(map(str, arguments)), SERVING))
 
-    async def produce(self, count: int, *, seed: int = SEED, poison: int = 0) -> None:
-        """Produce records to random keys, `poison` of them poisonous."""
+    async def produce(self, count: int, *, seed: int = SEED, poison: int = 0, once: bool = False) -> None:
+        """Produce records to random keys, or each key `once`, `poison` of them poisonous."""
         rng = random.Random(seed)
         bad = set(rng.sample(range(count), poison))
         async with self.producer() as producer:
             for n in range(count):
-                await self._produce_one(producer, n, _some_key(rng), POISON if n in bad else b"n%d" % n)
+                key = b"once-%d" % n if once else _some_key(rng)
+                await self._produce_one(producer, n, key, POISON if n in bad else b"n%d" % n)
             await producer.flush()
 
     @contextlib.asynccontextmanager

@@ -169,8 +169,8 @@ def _without_bisecting() -> None:
         try:
             done = await self._insist(lambda: self._effects(batch), current)
         except commit._HandlerError as failure:
-            for record in batch.records:
-                await self._bury(effects.Batch(batch.topic, batch.partition, [record]), failure, current)
+            why = effects.RejectReason.HANDLER_ERROR, type(failure.error).__name__
+            await self._reject([effects.Rejection(record, *why) for record in batch.records], current)
         else:
             await self._make_true(batch, done, current)
 
