@@ -62,7 +62,9 @@ def _slate(
     replica: Replica,
     policy: Policy,
 ) -> Slate:
-    chosen = diversity.choose(draft.relevance[: len(names)], vectors, policy.size, policy.diversity, draft.caps)
+    best = diversity.choose(draft.relevance[: len(names)], vectors, policy.size, policy.diversity, draft.caps)
+    # An item may have left the shop while the vectors were fetched.
+    chosen = [place for place in best if replica.available(names[place])]
     picks = _picks(draft, chosen, names)
     _explore(shopper, draft, picks, replica, policy)
     entries = listed(picks, vectors[chosen], shopper.profile, shopper.now, tastes, replica, draft.segment)
@@ -87,6 +89,8 @@ def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica
     others, last = [replica.facts[pick.item] for pick in picks[:-1]], picks[-1]
 
     def fits(item: str) -> bool:
+        if not replica.available(item):
+            return False
         facts = replica.facts[item]
         for group, most in policy.caps.items():
             own, theirs = group_of(facts, group), [group_of(other, group) for other in others]
