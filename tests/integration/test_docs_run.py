@@ -22,8 +22,12 @@ PAGES = {
 
 _START = """\
 set -euo pipefail
-trap 'jobs -p | xargs --no-run-if-empty kill' EXIT
-upwell() {{ "{python}" -c 'from streams.cli import main; main()' "$@"; }}
+trap 'jobs -p | xargs --no-run-if-empty kill; wait' EXIT
+"""
+
+_UPWELL = """\
+#!/bin/sh
+exec "{python}" -c 'from streams.cli import main; main()' "$@"
 """
 
 
@@ -31,7 +35,7 @@ def script(found: list[Block]) -> str:
     """The blocks of a page as one script, each of its lines told before it runs."""
     lines = [line for block in found for line in block.lines]
     told = [f"echo '=== {number}' >&2\n{line}" for number, line in enumerate(lines)]
-    return _START.format(python=sys.executable) + "\n".join(told)
+    return _START + "\n".join(told)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -40,11 +44,17 @@ def test_what_is_marked_as_runnable_runs(
 ) -> None:
     # Blocks name files of the repository, and write where they are run.
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    # A program, not a function of the shell: what is started in the background is the worker, not a shell around it.
+    upwell = tmp_path / "bin/upwell"
+    upwell.parent.mkdir()
+    upwell.write_text(_UPWELL.format(python=sys.executable))
+    upwell.chmod(0o700)
     done = subprocess.run(
         ["bash", "-c", script(PAGES[page])],
         cwd=tmp_path,
         env={
             **os.environ,
+            "PATH": f"{upwell.parent}:{os.environ['PATH']}",
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "UPWELL_SHOP": settings.shop,
             "UPWELL_PARTITIONS": str(settings.partitions),
