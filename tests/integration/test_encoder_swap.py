@@ -22,6 +22,8 @@ from tests.integration.upwell import upwell
 KINDS = ("oat milk", "green tea", "rye bread", "wool socks", "oak table", "desk lamp")
 ITEMS = {f"{kind.replace(' ', '-')}-{n}": f"{kind} {word}" for kind in KINDS for n, word in enumerate("abcdefghij")}
 NAME = Recipe().name
+ROLES = "encoder,profiles,neighbours"
+"""No ranker: how fast it learns from so many views of one shopper, and what, depends on the machine."""
 OLD, NEW = HashingEncoder(template=NAME).id, HashingEncoder(256, NAME).id
 
 
@@ -40,7 +42,7 @@ async def shopping(shop: Desk, topics: Topics, enough: asyncio.Event) -> list[Re
 async def test_the_model_changes_while_the_shop_serves(
     settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics
 ) -> None:
-    async with worker(settings, bootstrap), desk(shop_topics, bootstrap) as shop:
+    async with worker(settings, bootstrap, roles=ROLES), desk(shop_topics, bootstrap) as shop:
         for item, title in ITEMS.items():
             await shop.put(shop_topics.catalogue, item, {"id": item, "title": title})
         first = {"id": "first", "type": "view", "item": "oat-milk-0", "time": 1}
@@ -71,7 +73,7 @@ async def test_the_model_changes_while_the_shop_serves(
     assert plan is not None
     assert (plan.serving.id, plan.serving.slot, plan.next) == (NEW, "embeddings_b", None)
     assert await rows(bootstrap, kafka, shop_topics) == {NEW: set(ITEMS) - {"oat-milk-9"} | {"late"}}
-    async with worker(settings, bootstrap), desk(shop_topics, bootstrap) as shop:
+    async with worker(settings, bootstrap, roles=ROLES), desk(shop_topics, bootstrap) as shop:
         fresh = {"id": "fresh", "type": "view", "item": "late", "time": 2}
         found = await shop.ask("dora", fresh, lambda found: found.model == NEW)
         assert "oat-milk" in found.items[0].item
