@@ -6,10 +6,10 @@ profiles ──► pair_records ──► shop.pairs.v1 ──► NeighboursHand
 from collections.abc import Iterable
 
 from streams import codecs, transfers
+from streams.agents.decoding import decoded
 from streams.core import cooccurrence
 from streams.core.cooccurrence import Delta, Share
-from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, RejectReason, Row
-from streams.errors import ContractError
+from streams.engine.effects import Batch, Effects, Output, Reader, Row
 from streams.topics import Topic, item_partition
 
 
@@ -52,13 +52,8 @@ class NeighboursHandler:
 
         given: dict[str, list[Share]] = {}
         newest: dict[str, int] = {}
-        rejections = []
-        for record in batch.records:
-            try:
-                origin, deltas = transfers.decode_pairs(record.value or b"")
-            except ContractError as error:
-                rejections.append(Rejection(record, RejectReason.UNDECODABLE, str(error)))
-                continue
+        parcels, rejections = decoded(batch.records, transfers.decode_pairs)
+        for record, (origin, deltas) in parcels:
             for delta in deltas:
                 for item, share in cooccurrence.shares(origin, delta, mine):
                     given.setdefault(item, []).append(share)

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from streams import ranking_codec
+from streams.agents.decoding import decoded
 from streams.core import merging
 from streams.core import profile as profiles
 from streams.core.events import Arrival
@@ -17,8 +18,7 @@ from streams.core.merging import Joined
 from streams.core.policy import Policy
 from streams.core.profile import Profile
 from streams.core.ranking import RATE
-from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, RejectReason
-from streams.errors import ContractError
+from streams.engine.effects import Batch, Effects, Output, Reader
 from streams.lessons import Moment, examples
 from streams.replicas import Replica
 from streams.settings import Settings
@@ -128,13 +128,8 @@ class RankerHandler:
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Learn from a batch of the topic of examples."""
         learnt = ranking_codec.decode_ranker(read("ranker", [ranking_codec.KEY])[0])
-        rejections = []
-        for record in batch.records:
-            try:
-                origin, found = ranking_codec.decode_examples(record.value or b"")
-            except ContractError as error:
-                rejections.append(Rejection(record, RejectReason.UNDECODABLE, str(error)))
-                continue
+        parcels, rejections = decoded(batch.records, ranking_codec.decode_examples)
+        for _, (origin, found) in parcels:
             for example in found:
                 if example.offset > learnt.applied.get(origin, -1):
                     learnt.applied[origin] = example.offset
