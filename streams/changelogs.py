@@ -32,7 +32,7 @@ async def parts_of(
     consumer: AIOKafkaConsumer,
     changelog: Topic,
     wanted: Callable[[bytes], bool] = lambda key: True,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: follow.Progress = lambda done, total: None,
 ) -> AsyncIterator[Rows]:
     """The same, one partition after the other, so that no more than one is in memory.
 

@@ -6,7 +6,7 @@ A file appears whole or not at all. Shoppers are named as on the topics: by pseu
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,11 @@ from aiokafka import AIOKafkaConsumer
 
 from streams import changelogs, codecs, follow, portrait
 from streams.errors import ConfigError, DataError
+from streams.follow import Progress
 from streams.records import Recommendation
 from streams.topics import Topic, Topics
 
 Row = dict[str, Any]
-Progress = Callable[[int, int], None]
-"""Told how many of how many offsets have been read."""
 
 _BATCH = 2_000
 _JOINED = b"\xff"
@@ -173,13 +172,7 @@ async def _vectors(consumer: AIOKafkaConsumer, topic: Topic, progress: Progress)
 async def _recommendations(consumer: AIOKafkaConsumer, topic: Topic, progress: Progress) -> AsyncIterator[Row]:
     """One row a recommendation that is on the topic; what is none is passed over, as any reader should."""
     decode = msgspec.json.Decoder(Recommendation).decode
-    spans = await follow.whole(consumer, topic.name, topic.partitions)
-    total = sum(span.size for span in spans.values())
-    done = 0
-    async for record in follow.between(consumer, spans):
-        done += 1
-        if done % _BATCH == 0:
-            progress(done, total)
+    async for record in follow.until_now(consumer, topic.name, topic.partitions, progress):
         try:
             found = decode(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

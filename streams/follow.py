@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import heapq
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -33,6 +33,11 @@ class Span(NamedTuple):
 
 
 Spans = dict[TopicPartition, Span]
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many offsets have been looked at."""
+
+_TELL_EVERY = 1_000
 
 
 class Start(StrEnum):
@@ -96,9 +101,16 @@ async def since(consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, Span]
     }
 
 
-async def until_now(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> AsyncIterator[Record]:
+async def until_now(
+    consumer: AIOKafkaConsumer, topic: str, partitions: int, progress: Progress = lambda done, total: None
+) -> AsyncIterator[Record]:
     """All records of a topic up to where it ends at the call, and then stop."""
-    async for record in between(consumer, await whole(consumer, topic, partitions)):
+    spans = await whole(consumer, topic, partitions)
+    total, done = sum(span.size for span in spans.values()), 0
+    async for record in between(consumer, spans):
+        done += 1
+        if done % _TELL_EVERY == 0:
+            progress(done, total)
         yield record
 
 

@@ -1,21 +1,17 @@
 """What the topics have already: so that an import goes on where one stopped, and a second one applies nothing twice."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from hashlib import blake2b
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from streams import follow
+from streams.follow import Progress
 from streams.formats.base import FormatError
 from streams.formats.reading import Formats, Subject
 from streams.importers.convert import identity
 from streams.topics import Topic
-
-Progress = Callable[[int, int], None]
-"""Told how many of how many offsets have been looked at."""
-
-_TELL_EVERY = 1_000
 
 
 class _Id(msgspec.Struct):
@@ -51,13 +47,7 @@ async def _values(
     consumer: AIOKafkaConsumer, topic: Topic, formats: Formats, subject: Subject, progress: Progress
 ) -> AsyncIterator[tuple[bytes, bytes | None]]:
     """Key and value of every record of a topic that has a key, the value as JSON; what is in no format is left out."""
-    spans = await follow.whole(consumer, topic.name, topic.partitions)
-    total = sum(span.size for span in spans.values())
-    done = 0
-    async for record in follow.between(consumer, spans):
-        done += 1
-        if done % _TELL_EVERY == 0:
-            progress(done, total)
+    async for record in follow.until_now(consumer, topic.name, topic.partitions, progress):
         if record.key and record.value is None:
             yield record.key, None
         elif record.key:
