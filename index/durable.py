@@ -66,24 +66,6 @@ class Writer:
             os.fsync(file.fileno())
         self._files[name] = {"size": digests.size, "sha256": digests.finished()}
 
-    def path(self, name: str) -> Path:
-        """Where another library may write a file; then `adopt` it."""
-        return self._path / name
-
-    def adopt(self, name: str, size: int) -> None:
-        """Take in a file that another library wrote.
-
-        Raises:
-            OSError: it has not the size that it must have.
-        """
-        path = self._path / name
-        got = path.stat().st_size if path.exists() else 0
-        if got != size:
-            raise OSError(f"{name} has {got} bytes, wanted {size}: is the disk full?")
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        self._files[name] = {"size": size, "sha256": [_sha256(path, start) for start in range(0, size, _PIECE)]}
-
     def publish(self, body: dict[str, Any]) -> Path:
         """Name the directory, drop the oldest, and return where it is.
 

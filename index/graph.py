@@ -1,17 +1,18 @@
-"""The one home of hnswlib: a graph over private labels that grows by doubling and never gives a short answer.
+"""hnswlib (here and in `frame`): a graph over private labels that grows by doubling and never gives a short answer.
 
 HNSW: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small
 World graphs", 2016 (arXiv:1603.09320).
 """
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import hnswlib
 import numpy as np
 import numpy.typing as npt
 
 from index.base import Vectors
+from index.frame import FillVectors, Frame, put_together, taken_apart
 from index.labels import GraphLabels
 
 BREADTH = 1.3  # candidates kept for each neighbour wanted
@@ -47,39 +48,55 @@ class HnswParams:
 class Graph:
     """An hnswlib graph of unit vectors. Not safe to use from two threads at a time."""
 
-    def __init__(self, dim: int, params: HnswParams, *, capacity: int = 1024, file: Path | None = None) -> None:
-        """An empty graph, or one that was saved.
+    def __init__(self, dim: int, params: HnswParams, *, capacity: int = 1024) -> None:
+        """An empty graph.
 
         Args:
             dim: length of a vector.
             params: as above.
             capacity: for how many labels memory is set aside at first.
-            file: what `save` wrote for the same `dim` and `params`, verified: hnswlib crashes on a damaged one.
         """
         self._params = params
-        self._index = hnswlib.Index(space="ip", dim=dim)
-        if file is None:
-            self._index.init_index(
-                max_elements=max(1, capacity),
-                M=params.m,
-                ef_construction=params.ef_construction,
-                random_seed=params.seed,
-            )
-        else:
-            self._index.load_index(str(file))
+        self._made: Any = hnswlib.Index(space="ip", dim=dim)
+        self._made.init_index(
+            max_elements=max(1, capacity), M=params.m, ef_construction=params.ef_construction, random_seed=params.seed
+        )
+        self._saved: tuple[Frame, FillVectors] | None = None
+
+    @classmethod
+    def restored(cls, dim: int, params: HnswParams, frame: Frame, fill: FillVectors) -> "Graph":
+        """A graph that was taken apart by `apart`, for the same `dim` and `params`; put together when it is needed.
+
+        `fill` must give the vectors as they were, whenever that is.
+        """
+        graph = cls(dim, params, capacity=1)
+        graph._saved = (frame, fill)
+        return graph
+
+    def warm(self) -> None:
+        """Put a restored graph together, if that was not done: a tenth of a second for 100,000 vectors.
+
+        It holds the interpreter for most of that.
+        """
+        if self._saved is not None:
+            self._made, self._saved = put_together(self._made, *self._saved), None
+
+    def apart(self) -> tuple[Frame, Vectors]:
+        """What to restore it from, and the vectors of its nodes, float32 (n, dim).
+
+        It holds the interpreter, and as much memory again as the graph has.
+        """
+        return taken_apart(self._index)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that its nodes take."""
+        """Bytes that its nodes take, once they are put together."""
         return int(self._index.index_file_size())
 
-    def save(self, file: Path) -> int:
-        """Write the graph to a file; returns how many bytes that must be, since hnswlib does not say if it failed.
-
-        It holds the interpreter for its whole time: a second or two for 100,000 vectors.
-        """
-        self._index.save_index(str(file))
-        return self.nbytes
+    @property
+    def _index(self) -> Any:
+        self.warm()
+        return self._made
 
     def add(self, vectors: Vectors, labels: GraphLabels) -> None:
         """Insert unit vectors under labels never used before."""

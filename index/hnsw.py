@@ -188,6 +188,11 @@ class HnswIndex:
             portion.insert()
         self.finish_rebuild()
 
+    def warm(self) -> None:
+        """Get ready for the first search or write after `index.snapshot.load`, which would do it: see `Graph.warm`."""
+        if self._wants_graph:
+            self._serving.graph.warm()
+
     # Step by step: what the methods above are made of.
 
     def write(self, ids: Sequence[str], vectors: Vectors) -> None:

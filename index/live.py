@@ -260,6 +260,7 @@ class LiveIndex:
 
     def _own(self) -> None:
         try:
+            self._index.warm()
             while self._open or not self._waiting.empty():
                 requests = self._drained()
                 started = time.monotonic()

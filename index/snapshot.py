@@ -4,14 +4,19 @@ A snapshot is a directory as `index.durable` writes them:
 
     rows.bin           the vectors, (rows + spare, dim) in C order: mapped into memory, not read
     ids.json           the ids, in the order of the rows
-    graph.bin          hnswlib's own file (hnsw)
     labels.bin         int64 (labels,): the row of each label of the graph, −1 for a tombstone (hnsw)
-    projection.bin     float32 (dim, width) (hnsw with a projection)
-    attributes.bin     int32 (attributes, rows): numbers of the sets of values that the manifest lists (hnsw)
+    nodes.bin          uint64 (nodes,): the label of each node of the graph (hnsw, as all that follows)
+    links.bin          uint8 (nodes, 4 + 8 m): the links of each node on the lowest layer
+    levels.bin         int32 (nodes,): how many layers above it each node is on
+    upper.bin          its links there, node after node
+    vectors.bin        float32 (kept, width): vectors of nodes that are no row's: of tombstones, or projected ones
+    projection.bin     float32 (dim, width) (with a projection)
+    attributes.bin     int32 (attributes, rows): numbers of the sets of values that the manifest lists
 
-hnswlib reads a damaged file without complaint and may crash later; digests are compared first. What is mapped is the
-kernel's own copy of the file, shared by all that loaded it: pages become a process's own when it changes a row. The
-spare rows leave room for new ones, so that the first of them does not have all others copied.
+hnswlib takes a damaged graph without complaint and may crash later; digests of all files are compared first. What is
+mapped is the kernel's own copy of the file, shared by all that loaded it: pages become a process's own when it changes
+a row. The spare rows leave room for new ones, so that the first of them does not have all others copied. The graph is
+put together when the first search or write needs it.
 """
 
 import json
@@ -19,25 +24,27 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from index.attributes import Attributes
+from index.base import Vectors
 from index.crossover import Crossover
 from index.durable import DamagedError, Reader, Writer, published
 from index.exact import ExactIndex
+from index.frame import FillVectors, Frame, links_width
 from index.generation import Generation
 from index.graph import Graph, HnswParams
 from index.hnsw import HnswIndex
-from index.labels import Labels
+from index.labels import GraphLabels, Labels
 from index.projection import Projection
-from index.rows import Rows
+from index.rows import Rows, Slots
 
-_FORMAT = 2
+_FORMAT = 3
 _ROWS_AT_ONCE = 4096
-_SPARE_SHARE, _LEAST_SPARE = 16, 256
+_SPARE_SHARE, _LEAST_SPARE = 64, 256
 
 _log = logging.getLogger(__name__)
 
@@ -124,19 +131,29 @@ def _write_rows(writer: Writer, rows: Rows) -> None:
 
 def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
     generation = index.generation
-    size = generation.graph.save(writer.path("graph.bin"))
-    writer.adopt("graph.bin", size)
-    writer.write("labels.bin", [_bytes_of(generation.labels.table)])
-    writer.write("attributes.bin", [_bytes_of(index.attributes.codes(len(index)))])
+    frame, vectors = generation.graph.apart()
+    kept = _kept(frame, generation.labels.table, generation.projection)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "labels.bin": generation.labels.table,
+        "nodes.bin": frame.labels,
+        "links.bin": frame.links,
+        "levels.bin": frame.levels,
+        "upper.bin": frame.upper,
+        "vectors.bin": vectors[kept],
+        "attributes.bin": index.attributes.codes(len(index)),
+    }
     parts = {
         "params": asdict(index.params),
-        "labels": generation.labels.given,
+        "top": frame.top,
+        "entry": frame.entry,
         "attributes": index.attributes.described(),
         "projection": None,
     }
     if (projection := generation.projection) is not None:
-        writer.write("projection.bin", [_bytes_of(projection.matrix)])
+        arrays["projection.bin"] = projection.matrix
         parts["projection"] = {"width": projection.width, "share": projection.share, "digest": projection.digest}
+    for name, array in arrays.items():
+        writer.write(name, [_bytes_of(array)])
     return parts
 
 
@@ -151,18 +168,65 @@ def _read(reader: Reader, crossover: Crossover | Callable[[int], Crossover] | No
     if (described := body["projection"]) is not None:
         matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(rows.dim, described["width"])
         projection = Projection(matrix, described["share"])
-    graph = Graph(projection.width if projection else rows.dim, params, file=reader.path("graph.bin"))
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
     codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
     attributes = Attributes.restored(body["attributes"], codes)
-    return HnswIndex.restored(rows, Generation(graph, labels, projection), params, crossover, attributes)
+    generation = Generation(_read_graph(reader, params, labels.table.copy(), projection), labels, projection)
+    return HnswIndex.restored(rows, generation, params, crossover, attributes)
+
+
+def _read_graph(reader: Reader, params: HnswParams, table: GraphLabels, projection: Projection | None) -> Graph:
+    frame = Frame(
+        np.frombuffer(reader.read("links.bin"), np.uint8).reshape(-1, links_width(params.m)),
+        np.frombuffer(reader.read("nodes.bin"), np.uint64),
+        np.frombuffer(reader.read("levels.bin"), np.int32),
+        np.frombuffer(reader.read("upper.bin"), np.uint8),
+        reader.body["top"],
+        reader.body["entry"],
+    )
+    width = projection.width if projection else reader.body["dim"]
+    vectors = np.frombuffer(reader.read("vectors.bin"), np.float32).reshape(-1, width)
+    kept = _kept(frame, table, projection)
+    return Graph.restored(width, params, frame, _filling(_mapped(reader, "r"), table[frame.labels], vectors, kept))
+
+
+def _filling(
+    rows: npt.NDArray[np.floating], slots: Slots, vectors: Vectors, kept: npt.NDArray[np.bool_]
+) -> FillVectors:
+    """What gives each node its row, or the next of `vectors` where that was kept. Slots and `kept` are by node."""
+    place = np.cumsum(kept) - 1
+
+    def fill(out: Vectors, start: int) -> None:
+        part = slice(start, start + len(out))
+        own = ~kept[part]
+        wanted = slots[part]
+        if not own.any():
+            out[:] = vectors[place[part]]
+        elif own.all() and (np.diff(wanted) == 1).all():  # as in a graph that was built at once: twice as fast
+            out[:] = rows[wanted[0] : wanted[0] + len(out)]
+        else:
+            out[own] = rows[wanted[own]]
+            out[~own] = vectors[place[part][~own]]
+
+    return fill
+
+
+def _kept(frame: Frame, table: GraphLabels, projection: Projection | None) -> npt.NDArray[np.bool_]:
+    """Of which nodes the vectors are not those of rows: bool (nodes,)."""
+    return np.full(len(frame.labels), True) if projection else table[frame.labels] < 0
 
 
 def _read_rows(reader: Reader) -> Rows:
     ids: list[str] = json.loads(reader.read("ids.json"))
+    return Rows.restored(ids, _mapped(reader, "c"))
+
+
+def _mapped(reader: Reader, mode: Literal["r", "c"]) -> npt.NDArray[np.floating]:
+    """The rows and the spare ones, (rows + spare, dim), to read or to change in memory alone."""
     body = reader.body
     shape = (body["rows"] + body["spare"], body["dim"])
-    return Rows.restored(ids, np.memmap(reader.path("rows.bin"), body["dtype"], mode="c", shape=shape))
+    mapped: npt.NDArray[np.floating] = np.memmap(reader.path("rows.bin"), body["dtype"], mode=mode, shape=shape)
+    return mapped
 
 
 def _spare(rows: int) -> int:

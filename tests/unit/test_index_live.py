@@ -144,7 +144,7 @@ async def test_the_loop_never_waits_for_the_graph(
 
         monkeypatch.setattr(Graph, name, call)
 
-    for name in ("__init__", "add", "nearest", "save"):
+    for name in ("__init__", "add", "nearest", "apart", "warm"):
         watched(name)
     await live.upsert(ids(900), vectors(900))
     await at_rest(live)

@@ -98,6 +98,36 @@ def test_a_loaded_index_goes_on_living(index: Index, tmp_path: Path) -> None:
     assert not {f"i{i}" for i in range(250)} & set(found[0])
 
 
+@pytest.mark.parametrize("name", ["hnsw", "hnsw, projected", "hnsw, float16"])
+def test_a_graph_is_put_together_as_it_was_whatever_the_rows_became(name: str, tmp_path: Path) -> None:
+    index = MAKE[name]()
+    assert isinstance(index, HnswIndex)
+    save(filled(index), tmp_path, META)
+    loaded = load(tmp_path, NEVER)
+    assert loaded is not None
+    cold = loaded[0]
+    assert isinstance(cold, HnswIndex)
+    cold.write(["i100", "i101"], POOL[:2])
+    cold.remove([f"i{i}" for i in range(200, 250)])
+    (before, vectors), (frame, again) = index.generation.graph.apart(), cold.generation.graph.apart()
+    np.testing.assert_array_equal(again, vectors)
+    for one, other in zip(frame, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    ((first,), (second,), old) = cold.search(POOL[[0, 1, 101]], 1)[0]
+    assert first in {"late", "i100"}
+    assert second == "i101"
+    assert old != ["i101"]
+
+
+def test_an_index_nobody_asked_is_saved_as_it_was_loaded(tmp_path: Path) -> None:
+    first = save(filled(MAKE["hnsw"]()), tmp_path, META)
+    loaded = load(tmp_path, NEVER)
+    assert loaded is not None
+    second = save(loaded[0], tmp_path, META)
+    for file in first.iterdir():
+        assert (second / file.name).read_bytes() == file.read_bytes(), file.name
+
+
 def test_what_a_loaded_index_changes_stays_out_of_the_snapshot(index: Index, tmp_path: Path) -> None:
     save(filled(index), tmp_path, META)
     before = answers(index)
