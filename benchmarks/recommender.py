@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 from index.base import Vectors
-from index.exact import ExactIndex
+from index.hnsw import HnswIndex
 from streams import codecs, lessons, recommender
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
@@ -42,7 +42,7 @@ ROUNDS = 5
 class TimedIndex(Immediate):
     """Knows how long it was searched."""
 
-    def __init__(self, index: ExactIndex) -> None:
+    def __init__(self, index: HnswIndex) -> None:
         super().__init__(index)
         self.seconds = 0.0
 
@@ -58,7 +58,7 @@ class TimedIndex(Immediate):
 async def shop(count: int, rng: np.random.Generator) -> tuple[Replica, TimedIndex]:
     """A replica that has seen a lot."""
     contract = topics(partitions=1)
-    index = TimedIndex(ExactIndex(DIM))
+    index = TimedIndex(HnswIndex(DIM))
 
     async def make(dim: int) -> TimedIndex:
         return index

@@ -79,9 +79,10 @@ class Draft:
     segment: str
     stage: Stage
 
-    def ids(self, replica: Replica) -> list[str]:
-        """Item ids, best first."""
-        return [replica.items.ids[place] for place in self.candidates.places[self.order]]
+    def ids(self, replica: Replica, count: int | None = None) -> list[str]:
+        """Item ids, best first; of the best `count`."""
+        ids = replica.items.ids
+        return [ids[place] for place in self.candidates.places[self.order[:count]].tolist()]
 
     def ranks(self, row: int) -> dict[Channel, int]:
         """The ranks that channels gave the candidate of a row, 1-based."""
@@ -92,9 +93,7 @@ async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy)
     """Drafts of a few shoppers, and the vectors of what they had to do with."""
     visits, tastes = await visits_of(shoppers, replica, policy)
     taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
-    weights = fusion_weights(policy)
-    batch = batched(taken, weights, RRF_K)
-    fused: Floats = np.where(batch.ranks > 0, weights / (RRF_K + batch.ranks), 0.0)
+    batch = batched(taken, fusion_weights(policy), RRF_K)
     learnt = replica.ranker.serving() if policy.ranker else None
     given = None
     if learnt is not None and len(batch.owner):
@@ -104,7 +103,9 @@ async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy)
     drafts = []
     for number, (visit, candidates) in enumerate(zip(visits, taken, strict=True)):
         rows = slice(batch.starts[number], batch.starts[number + 1])
-        drafts.append(_draft(visit, candidates, fused[rows], None if given is None else given[rows], replica, policy))
+        drafts.append(
+            _draft(visit, candidates, batch.parts[rows], None if given is None else given[rows], replica, policy)
+        )
     return drafts, tastes
 
 
@@ -129,15 +130,14 @@ async def visits_of(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
     found = await _nearest(wanted, tastes, replica, policy)
     visits = []
     for shopper, near in zip(shoppers, found, strict=True):
-        eligible = Eligibility(
-            policy.rules, replica.facts.__getitem__, shopper.profile, shopper.now, policy.fatigue, replica.half_lives
-        )
-        segment = replica.segment(shopper.profile) if policy.channel_weights.get(Channel.SEGMENT) else ""
+        known, now = shopper.profile, shopper.now
+        shown = profile.unanswered(known, now, replica.half_lives)
+        eligible = Eligibility(policy.rules, replica.facts.__getitem__, known, now, policy.fatigue, shown)
+        segment = replica.segment(known) if policy.channel_weights.get(Channel.SEGMENT) else ""
         popular = _NOTHING
         if segment:
             popular = replica.items.places(replica.boards[segment].top(len(replica.facts)))
-        shown = profile.unanswered(shopper.profile, shopper.now, replica.half_lives)
-        visits.append(Visit(shopper.profile, shopper.now, near, shown, popular, segment, eligible))
+        visits.append(Visit(known, now, near, shown, popular, segment, eligible))
     return visits, tastes
 
 
@@ -208,10 +208,10 @@ def _relevance(scores: Floats, shortlist: int) -> Floats:
 
 
 def _stage(candidates: Candidates) -> Stage:
-    some = dict(zip(ORDER, candidates.ranks.sum(axis=0).tolist(), strict=True))
-    if any(some[channel] for channel in ORDER if channel not in (Channel.POPULAR, Channel.SEGMENT)):
+    some = {ORDER[column] for column in np.flatnonzero(candidates.ranks.any(axis=0))}
+    if some - {Channel.POPULAR, Channel.SEGMENT}:
         return Stage.PROFILE
-    return Stage.SEGMENT if some[Channel.SEGMENT] else Stage.POPULARITY
+    return Stage.SEGMENT if Channel.SEGMENT in some else Stage.POPULARITY
 
 
 def group_of(facts: Facts, group: Group) -> str | None:

@@ -9,9 +9,8 @@ from itertools import chain
 
 from index.base import Vectors
 from streams.core import channels, diversity, exploration, ranking
-from streams.core.channels import ORDER
 from streams.core.decay import log_mass
-from streams.core.explain import Pick
+from streams.core.explain import Pick, picked
 from streams.core.policy import Channel, Policy
 from streams.core.trending import HALF_LIFE_MS
 from streams.drafts import Draft, Lookup, Shopper, drafted, group_of, lookup
@@ -45,7 +44,7 @@ async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Polic
 async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
     """Slates of a few shoppers: the index is asked three times for all of them."""
     drafts, tastes = await drafted(shoppers, replica, policy)
-    ids = [draft.ids(replica)[: draft.shortlist] for draft in drafts]
+    ids = [draft.ids(replica, draft.shortlist) for draft in drafts]
     vectors = await lookup(replica, chain.from_iterable(ids))
     return [
         _slate(shopper, draft, vectors(names), names, tastes, replica, policy)
@@ -76,10 +75,7 @@ def _picks(draft: Draft, chosen: Sequence[int], names: Sequence[str]) -> list[Pi
     gains = draft.fused[rows]
     if draft.given is not None:
         gains = ranking.by_channel(draft.given[rows], gains / gains.sum(axis=1, keepdims=True))
-    return [
-        Pick(names[place], float(draft.scores[place]), dict(zip(ORDER, gain, strict=True)), draft.ranks(row))
-        for place, row, gain in zip(chosen, rows.tolist(), gains.tolist(), strict=True)
-    ]
+    return picked([names[place] for place in chosen], draft.scores[chosen], gains, draft.candidates.ranks[rows])
 
 
 def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica, policy: Policy) -> None:
@@ -111,6 +107,6 @@ def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica
                 break
     drawn = exploration.draw(nearest, policy.exploration, shopper.key)
     if drawn.fresh is not None:
-        picks[-1] = Pick(drawn.fresh, last.score, {Channel.FRESH: last.score}, {Channel.FRESH: 1}, drawn.chance)
+        picks[-1] = Pick(drawn.fresh, last.score, [(Channel.FRESH, last.score)], {}, drawn.chance)
     elif drawn.chance < 1.0:
         picks[-1] = last._replace(propensity=drawn.chance)

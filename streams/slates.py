@@ -34,7 +34,9 @@ def listed(
     grounds = Grounds(profile, [event for event in profile.recent if event.weight > 0], replica.title, segment)
     had = [event.item for event in grounds.recent]
     near = explain.pull(vectors, tastes(had), grounds.recent, replica.half_lives.intent)
-    beside = replica.neighbourhood.pull([pick.item for pick in picks], had, now)
+    beside = replica.neighbourhood.pull(
+        replica.items.places(pick.item for pick in picks), replica.items.places(had), now
+    )
     behind = zip(explain.cited(near, grounds.recent), explain.cited(beside, grounds.recent), strict=True)
     entries = []
     for rank, (pick, (like, along)) in enumerate(zip(picks, behind, strict=True), start=1):

@@ -12,17 +12,17 @@ the values, too (`features`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.core import neighbourhood
 from streams.core import profile as profiles
 from streams.core.candidates import habit_strengths
 from streams.core.eligible import Eligibility
-from streams.core.items import Items, Places
+from streams.core.events import Interaction
+from streams.core.items import NONE, Items, Places
 from streams.core.neighbourhood import ASKED_RHO, TIGHT_RHO, WIDE_RHO, Neighbourhood, alike
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile
@@ -49,6 +49,14 @@ class Near(NamedTuple):
     interest: str
     places: Places
     cosines: npt.NDArray[np.float32]
+
+
+class Ring(NamedTuple):
+    """Recent interactions as columns, oldest first: int64 (n,) places, float64 (n,) weights, int64 (n,) Unix ms."""
+
+    places: Places
+    weights: Floats
+    times: Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,9 @@ class Candidates:
         ranks: int16 (n, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
         cosines: float32 (n, 3), to any interest (the largest), to the intent, to any other; 0 where it was not found.
         looks: float64 (n, ways - 1), scores as neighbours as parts of the largest, at large and just now.
-        closed: bool (items,), whether something keeps an item from this shopper; having it does not.
-        owned: int64 (owned,), places of what the shopper has.
+        shut: bool (items,), whether something keeps an item from this shopper, or they have it.
+        ring: the shopper's, all of it.
+        nearest: int64 (m,), places of what is nearest to any interest, best first.
         habits: int64 (habits,), places of what was bought.
         strengths: float64 (habits,), decayed numbers of purchases; once is half, and 0 what was sent back.
     """
@@ -102,8 +111,9 @@ class Candidates:
     ranks: npt.NDArray[np.int16]
     cosines: npt.NDArray[np.float32]
     looks: Floats
-    closed: npt.NDArray[np.bool_]
-    owned: Places
+    shut: npt.NDArray[np.bool_]
+    ring: Ring
+    nearest: Places
     habits: Places
     strengths: Floats
 
@@ -115,7 +125,8 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     kept = habit_strengths(profile, visit.now)
     strengths = np.array([kept.get(item, 0.0) for item in profile.habits])
     barred = items.places(profiles.rejected(profile) | profiles.in_cart(profile) | policy.excluded)
-    places, scores = _looks(profile, stock, visit.now)
+    ring, nearest = ring_of(profile.recent, items), merged([near.places for near in visit.near])
+    places, scores = _looks(ring, stock, visit.now)
     had = profiles.owned(profile)
     owned = habits if len(had) == len(habits) else items.places(had)
     closed = ~items.available.values
@@ -132,7 +143,7 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
 
     lists: list[Places] = [np.zeros(0, np.int64)] * len(ORDER)
     if weights.get(Channel.CONTENT):
-        lists[0] = first(merged([near.places for near in visit.near]), shut)
+        lists[0] = first(nearest, shut)
     if weights.get(Channel.POPULAR):
         order = stock.board.order()
         lists[1] = first(order if visit.eligible.drops else _enough(order, shut, policy.pool), shut)
@@ -150,9 +161,14 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     for column, listed in enumerate(lists):
         ranks[inverse[begin : begin + len(listed)], column] = np.arange(1, len(listed) + 1)
         begin += len(listed)
-    return Candidates(
-        found, ranks, _cosines(found, visit.near), _parts(found, places, scores[1:]), closed, owned, habits, strengths
-    )
+    cosines, looks = _cosines(found, visit.near, items), _parts(found, places, scores[1:], items)
+    return Candidates(found, ranks, cosines, looks, shut, ring, nearest, habits, strengths)
+
+
+def ring_of(recent: Sequence[Interaction], items: Items) -> Ring:
+    """A ring of interactions as columns."""
+    names, _, weights, times = zip(*recent, strict=True) if recent else ((), (), (), ())
+    return Ring(items.places(names), np.array(weights, np.float64), np.array(times, np.int64))
 
 
 def _enough(order: Places, shut: npt.NDArray[np.bool_], count: int) -> Places:
@@ -168,10 +184,8 @@ def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) 
 
     `log_fresh`: log mass of popularity below which an item is hardly known.
     """
-    shut = candidates.closed.copy()
-    shut[candidates.owned] = True
-    order = merged([near.places for near in visit.near])
-    left = order[~shut[order] & (stock.board.totals[order] < log_fresh)]
+    order = candidates.nearest
+    left = order[~candidates.shut[order] & (stock.board.totals[order] < log_fresh)]
     return visit.eligible.kept(stock.items.ids[place] for place in left)
 
 
@@ -179,45 +193,36 @@ def merged(lists: Sequence[Places]) -> Places:
     """One ranked list from several: by best rank, earlier lists first at equal ranks."""
     if len(lists) < 2:
         return lists[0] if lists else np.zeros(0, np.int64)
-    places = np.concatenate(lists)
-    turns = np.concatenate([np.arange(len(one)) * len(lists) + number for number, one in enumerate(lists)])
-    places = places[np.argsort(turns)]
-    _, firsts = np.unique(places, return_index=True)
-    result: Places = places[np.sort(firsts)]
-    return result
+    turns = zip_longest(*(one.tolist() for one in lists), fillvalue=NONE)
+    places = dict.fromkeys(chain.from_iterable(turns))
+    places.pop(NONE, None)
+    return np.fromiter(places, np.int64, len(places))
 
 
-def _looks(profile: Profile, stock: Stock, now: int) -> tuple[Places, Floats]:
+def _looks(ring: Ring, stock: Stock, now: int) -> tuple[Places, Floats]:
     """Neighbours of the ring, looked at in every way: int64 (n,) places, float64 (ways, n) scores."""
-    items, weights, moments = neighbourhood.moments_of(profile.recent)
-    places, inverse = np.unique(stock.items.places(items), return_inverse=True)
-    ways = np.array(weights) * RHOS ** np.array(moments)
+    newest_first = np.flatnonzero(ring.weights > 0)[::-1]
+    times = ring.times[newest_first]
+    moments = np.cumsum(np.diff(times, prepend=times[:1]) != 0)
+    places, inverse = np.unique(ring.places[newest_first], return_inverse=True)
+    ways = ring.weights[newest_first] * RHOS**moments
     counts: Floats = np.stack([np.bincount(inverse, way, len(places)).astype(np.float64) for way in ways])
     return stock.neighbourhood.looks(places.tolist(), counts, now)
 
 
-def _cosines(found: Places, near: Sequence[Near]) -> npt.NDArray[np.float32]:
+def _cosines(found: Places, near: Sequence[Near], items: Items) -> npt.NDArray[np.float32]:
     cosines = np.zeros((len(found), 3), np.float32)
     for interest, places, values in near:
-        at, hit = where(found, places)
-        cosines[at, 0] = np.maximum(cosines[at, 0], values[hit])
+        at, those = items.located(found, places)
+        cosines[at, 0] = np.maximum(cosines[at, 0], values[those])
         column = 1 if interest == INTENT else 2
-        cosines[at, column] = np.maximum(cosines[at, column], values[hit])
+        cosines[at, column] = np.maximum(cosines[at, column], values[those])
     return cosines
 
 
-def _parts(found: Places, places: Places, scores: Floats) -> Floats:
+def _parts(found: Places, places: Places, scores: Floats, items: Items) -> Floats:
     parts = np.zeros((len(found), len(scores)))
-    at, hit = where(found, places)
-    parts[at] = (scores / scores.max(axis=1, initial=0.0, keepdims=True))[:, hit].T if len(places) else 0.0
+    at, those = items.located(found, places)
+    if len(at):
+        parts[at] = (scores[:, those] / scores.max(axis=1, keepdims=True)).T
     return parts
-
-
-def where(found: Places, wanted: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
-    """Where in `found`, which ascends, the wanted are: int64 (hits,), and bool (wanted,) which ones are there."""
-    if not len(found):
-        return np.zeros(0, np.int64), np.zeros(len(wanted), np.bool_)
-    at = np.searchsorted(found, wanted)
-    at[at == len(found)] = 0
-    hit = found[at] == wanted
-    return at[hit], hit

@@ -40,22 +40,21 @@ def choose(
         return []
     relevance = balance * scores / scores[0]
     similarity = (1.0 - balance) * (vectors @ vectors.T)
-    penalty = np.zeros(count)
-    blocked = np.zeros(count, dtype=bool)
+    penalty, gain = np.zeros(count), relevance.copy()
     taken: Counter[tuple[int, str]] = Counter()
     chosen: list[int] = []
     while len(chosen) < size:
-        gain = np.where(blocked, -np.inf, relevance - penalty)
-        best = int(np.argmax(gain))
+        best = int(gain.argmax())
         if gain[best] == -np.inf:
             break
         chosen.append(best)
-        blocked[best] = True
-        np.maximum(penalty, similarity[best], out=penalty)
+        relevance[best] = -np.inf
         for number, cap in enumerate(caps):
             group = cap.groups[best]
             if group is not None:
                 taken[number, group] += 1
                 if taken[number, group] >= cap.most:
-                    blocked |= np.fromiter((other == group for other in cap.groups), dtype=bool, count=count)
+                    relevance[[other == group for other in cap.groups]] = -np.inf
+        np.maximum(penalty, similarity[best], out=penalty)
+        np.subtract(relevance, penalty, out=gain)
     return chosen

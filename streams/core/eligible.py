@@ -9,7 +9,6 @@ import numpy as np
 
 from streams.core import profile as profiles
 from streams.core.events import EventType
-from streams.core.halflives import HALF_LIVES, HalfLives
 from streams.core.profile import Profile
 from streams.core.rules import Rule
 from streams.core.rules.syntax import Boost, Deed, Exclude, Include, Value
@@ -95,7 +94,7 @@ class Eligibility:
         profile: the shopper's.
         now: event time, Unix milliseconds.
         fatigue: what every impression that led to nothing leaves of an item's score, more than 0, at most 1.
-        half_lives: of impressions.
+        unanswered: item → impressions that led to nothing: `profile.unanswered`.
     """
 
     def __init__(
@@ -105,14 +104,14 @@ class Eligibility:
         profile: Profile,
         now: int,
         fatigue: float = 1.0,
-        half_lives: HalfLives = HALF_LIVES,
+        unanswered: Mapping[str, float] | None = None,
     ) -> None:
         self._dropping = tuple(rule for rule in rules if isinstance(rule, (Exclude, Include)))
         self._boosts = tuple(rule for rule in rules if isinstance(rule, Boost))
         self._facts = facts
         self._since = deeds(profile, now) if rules else {}
         self._fatigue = fatigue
-        self._unanswered = profiles.unanswered(profile, now, half_lives) if fatigue < 1.0 and profile.shown else {}
+        self._unanswered = unanswered if unanswered and fatigue < 1.0 else {}
 
     @property
     def drops(self) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streams.core.channels import ORDER
 from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
@@ -16,6 +17,8 @@ from streams.core.memory import Habit
 from streams.core.policy import Channel
 from streams.core.profile import Profile
 
+Floats = npt.NDArray[np.float64]
+
 CITED = 2
 """Events cited for one reason."""
 
@@ -23,6 +26,10 @@ REASONS = 3
 """Reasons of one item at most."""
 
 _LEAST = 1e-9
+
+_BY_NAME = sorted(range(len(ORDER)), key=ORDER.__getitem__)
+_NAMED = [ORDER[column] for column in _BY_NAME]
+"""Channels that gave alike come by name."""
 
 VERBS = {
     EventType.VIEW: "viewed",
@@ -40,14 +47,14 @@ class Pick(NamedTuple):
     Attributes:
         item: its id.
         score: above 0.
-        gains: what each channel gave of the score; what is not above 0 gives no reason.
-        ranks: the places that channels gave it, 1-based.
+        gains: what channels gave of the score, the most first, and only what is above 0.
+        ranks: the places that channels gave it, 1-based; 0 or missing where one did not.
         propensity: of a place that is open to exploration, the chance that the item had to be there; else None.
     """
 
     item: str
     score: float
-    gains: Mapping[Channel, float]
+    gains: Sequence[tuple[Channel, float]]
     ranks: Mapping[Channel, int]
     propensity: float | None = None
 
@@ -99,19 +106,49 @@ def pull(
     return (vectors @ recent_vectors.T * weights).astype(np.float32)
 
 
+def picked(items: Sequence[str], scores: Floats, gains: Floats, ranks: npt.NDArray[np.integer]) -> list[Pick]:
+    """Picks from columns.
+
+    Args:
+        items: (n,) their ids.
+        scores: float64 (n,), above 0.
+        gains: float64 (n, channels), by `channels.ORDER`, what each channel gave of the score.
+        ranks: int (n, channels), 1-based; 0 where a channel has not got the item.
+    """
+    # A channel that has the item in its list is a reason even if it gave next to nothing: there is one at least.
+    amounts = np.maximum(gains, np.where(ranks > 0, _LEAST, 0.0))[:, _BY_NAME]
+    order = np.argsort(-amounts, axis=1, kind="stable")
+    sorted_amounts = np.take_along_axis(amounts, order, axis=1).tolist()
+    return [
+        Pick(
+            item,
+            score,
+            [(_NAMED[column], amount) for column, amount in zip(columns, given, strict=True) if amount > 0],
+            dict(zip(ORDER, places, strict=True)),
+        )
+        for item, score, columns, given, places in zip(
+            items, scores.tolist(), order.tolist(), sorted_amounts, ranks.tolist(), strict=True
+        )
+    ]
+
+
 def cited(pulls: npt.NDArray[np.floating], recent: Sequence[Interaction]) -> list[list[Interaction]]:
     """For each item at most `CITED` interactions that pull towards it, with different items, strongest first.
 
     pulls: float (n, m), of m interactions towards n items: `pull` for content, `Neighbourhood.pull` for neighbours.
     """
-    found = []
-    for order, row in zip(np.argsort(-pulls, axis=1, kind="stable").tolist(), pulls.tolist(), strict=True):
-        strongest: dict[str, Interaction] = {}
-        for place in order:
-            if row[place] <= 0 or len(strongest) == CITED:
-                break
-            strongest.setdefault(recent[place].item, recent[place])
-        found.append(list(strongest.values()))
+    found: list[list[Interaction]] = [[] for _ in pulls]
+    if not recent:
+        return found
+    left, lines = pulls.copy(), np.arange(len(pulls))
+    codes = {interaction.item: code for code, interaction in enumerate(recent)}
+    item = np.array([codes[interaction.item] for interaction in recent])
+    for _ in range(CITED):
+        best = left.argmax(axis=1)
+        for events, place, strength in zip(found, best.tolist(), left[lines, best].tolist(), strict=True):
+            if strength > 0:
+                events.append(recent[place])
+        left[item == item[best][:, None]] = 0.0
     return found
 
 
@@ -125,13 +162,10 @@ def causes(pick: Pick, grounds: Grounds, events: Mapping[Channel, list[Interacti
         grounds: what reasons may rest on.
         events: by channel, the interactions that it may cite, strongest first.
     """
-    # A channel that has the item in its list is a reason even if it gave next to nothing: there is one at least.
-    ranks = pick.ranks
-    amounts = [(-max(gain, _LEAST if channel in ranks else 0.0), channel) for channel, gain in pick.gains.items()]
     found = []
-    for negated, channel in sorted(amounts):
-        if negated < 0 and (said := _said(channel, pick, grounds, events)):
-            found.append((channel, -negated, said))
+    for channel, gain in pick.gains:
+        if said := _said(channel, pick, grounds, events):
+            found.append((channel, gain, said))
             if len(found) == REASONS:
                 break
     total = sum(gain for _, gain, _ in found)
@@ -161,7 +195,7 @@ def _said(
 def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:
     times = "once" if habit.purchases == 1 else f"{habit.purchases} times"
     last = Interaction(item, EventType.PURCHASE, 1.0, habit.last)
-    return f"bought {times}, last on {_day(habit.last)}", [last]
+    return f"bought {times}, last on {_date(habit.last // DAY_MS)}", [last]
 
 
 def _content(item: str, events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
@@ -177,11 +211,7 @@ def _beside(events: list[Interaction], title: Callable[[str], str]) -> tuple[str
 
 
 def _did(interaction: Interaction) -> str:
-    return f"{VERBS.get(interaction.type, 'seen')} on {_day(interaction.time)}"
-
-
-def _day(millis: int) -> str:
-    return _date(millis // DAY_MS)
+    return f"{VERBS.get(interaction.type, 'seen')} on {_date(interaction.time // DAY_MS)}"
 
 
 @functools.lru_cache(maxsize=1024)

@@ -5,14 +5,14 @@ a function of the profile, the shared state and the time of asking; so taking an
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.channels import Candidates, Stock, Visit, where
+from streams.core.channels import Candidates, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS, HOUR_MS, log_mass
 from streams.core.items import NONE, Places
@@ -93,13 +93,15 @@ class Batch:
         owner: int64 (m,), ascending.
         place: int64 (m,), ascending within an owner.
         ranks: int16 (m, channels), by `channels.ORDER`.
-        fused: float64 (m,), reciprocal ranks, weighted.
+        parts: float64 (m, channels), what each channel gives of the fused score: a reciprocal rank, weighted.
+        fused: float64 (m,), their sum.
         starts: int64 (shoppers + 1,), where each shopper's candidates begin.
     """
 
     owner: Places
     place: Places
     ranks: npt.NDArray[np.int16]
+    parts: Floats
     fused: Floats
     starts: Places
 
@@ -110,8 +112,8 @@ def batched(found: Sequence[Candidates], weights: Floats, k: float) -> Batch:
     owner = np.repeat(np.arange(len(found)), np.diff(starts))
     place = np.concatenate([one.places for one in found])
     ranks = np.concatenate([one.ranks for one in found])
-    fused: Floats = np.where(ranks > 0, weights / (k + ranks), 0.0).sum(axis=1)
-    return Batch(owner, place, ranks, fused, starts)
+    parts: Floats = np.where(ranks > 0, weights / (k + ranks), 0.0)
+    return Batch(owner, place, ranks, parts, parts.sum(axis=1), starts)
 
 
 def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit], stock: Stock) -> tuple[Matrix, Places]:
@@ -131,9 +133,12 @@ def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit],
     columns[[9, 11]] = looks
     columns[[10, 12]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
-    _match(columns, batch, visits, stock)
-    had = _habits(columns, batch, found, visits, now, len(stock.items))
-    had |= _ring(columns, batch, visits, now, stock)
+    ring = _ring_of(found)
+    keys = _Keys(batch, len(stock.items))
+    _match(columns, batch, ring, stock)
+    had = _habits(columns, batch, found, visits, now, keys)
+    _shown(columns, visits, keys, stock)
+    had |= _done(columns, batch, ring, now, keys)
     columns[COLUMN["bias"]] = 1.0
     return np.ascontiguousarray(columns.T, np.float32), had.astype(np.int64)
 
@@ -161,20 +166,36 @@ def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> Non
     columns[COLUMN["scarce"]] = 1.0 / (1.0 + counts)
 
 
-def _match(columns: Floats, batch: Batch, visits: Sequence[Visit], stock: Stock) -> None:
-    """Prices, categories and brands beside those of the shopper's own doings."""
-    items = stock.items
-    sizes = [len(visit.profile.recent) for visit in visits]
-    owner = np.repeat(np.arange(len(visits)), sizes)
-    place = items.places(event.item for visit in visits for event in visit.profile.recent)
-    weight = np.fromiter((event.weight for visit in visits for event in visit.profile.recent), np.float64, len(place))
+class _Ring(NamedTuple):
+    """What all shoppers did lately and were for: int64 (n,) whose, of which item and when; float64 (n,) weights.
+
+    `newest`: int64 (shoppers,), when each did anything last; 0 for never.
+    """
+
+    owner: Places
+    place: Places
+    weight: Floats
+    time: Places
+    newest: Places
+
+
+def _ring_of(found: Sequence[Candidates]) -> _Ring:
+    owner = np.repeat(np.arange(len(found)), [len(one.ring.places) for one in found])
+    place, weight, time = (np.concatenate(column) for column in zip(*(one.ring for one in found), strict=True))
+    newest = np.array([one.ring.times[-1] if len(one.ring.times) else 0 for one in found], np.int64)
     liked = weight > 0
-    owner, place, weight = owner[liked], place[liked], weight[liked]
+    return _Ring(owner[liked], place[liked], weight[liked], time[liked], newest)
+
+
+def _match(columns: Floats, batch: Batch, ring: _Ring, stock: Stock) -> None:
+    """Prices, categories and brands beside those of the shopper's own doings."""
+    items, shoppers = stock.items, len(ring.newest)
+    owner, place, weight = ring.owner, ring.place, ring.weight
     prices = items.log_price.values[place]
     priced = ~np.isnan(prices)
-    sums = np.bincount(owner[priced], weight[priced] * prices[priced], len(visits))
-    totals = np.bincount(owner[priced], weight[priced], len(visits))
-    usual = np.divide(sums, totals, out=np.full(len(visits), np.nan), where=totals > 0)
+    sums = np.bincount(owner[priced], weight[priced] * prices[priced], shoppers)
+    totals = np.bincount(owner[priced], weight[priced], shoppers)
+    usual = np.divide(sums, totals, out=np.full(shoppers, np.nan), where=totals > 0)
     gap = np.clip(np.nan_to_num(items.log_price.values[batch.place] - usual[batch.owner]), -3.0, 3.0)
     columns[COLUMN["price_gap"]] = -np.abs(gap)
     columns[COLUMN["dearer"]] = np.maximum(gap, 0.0)
@@ -193,18 +214,23 @@ def _shares(
     totals = np.bincount(owner, weight, len(batch.starts) - 1)
     wanted = np.where(own == NONE, -1, batch.owner * stride + own)
     shares: Floats = np.zeros(len(own))
-    at, hit = where(keys, wanted)
+    at, hit = _where(keys, wanted)
     shares[hit] = sums[at] / totals[batch.owner[hit]]
     return shares
 
 
 def _habits(
-    columns: Floats, batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit], now: Places, items: int
+    columns: Floats,
+    batch: Batch,
+    found: Sequence[Candidates],
+    visits: Sequence[Visit],
+    now: Places,
+    keys: "_Keys",
 ) -> npt.NDArray[np.bool_]:
     """What was bought before. Returns which candidates were: bool (m,)."""
     had = np.zeros(len(batch.owner), np.bool_)
     owner = np.repeat(np.arange(len(found)), [len(one.habits) for one in found])
-    at, hit = _Keys(batch, items).among(owner, np.concatenate([one.habits for one in found]))
+    at, hit = keys.among(owner, np.concatenate([one.habits for one in found]))
     if not len(at):
         return had
     had[at] = True
@@ -229,33 +255,28 @@ def _habits(
     return had
 
 
-def _ring(columns: Floats, batch: Batch, visits: Sequence[Visit], now: Places, stock: Stock) -> npt.NDArray[np.bool_]:
+def _shown(columns: Floats, visits: Sequence[Visit], keys: "_Keys", stock: Stock) -> None:
+    """How often the candidate was shown and left alone."""
+    if any(visit.shown for visit in visits):
+        owner = np.repeat(np.arange(len(visits)), [len(visit.shown) for visit in visits])
+        rows, hit = keys.among(owner, stock.items.places(item for visit in visits for item in visit.shown))
+        weights = np.array([amount for visit in visits for amount in visit.shown.values()])
+        columns[COLUMN["impressions"], rows] = np.log1p(weights[hit]) / 3.0
+
+
+def _done(columns: Floats, batch: Batch, ring: _Ring, now: Places, keys: "_Keys") -> npt.NDArray[np.bool_]:
     """What was done with the candidate lately. Returns with which candidates something was: bool (m,)."""
-    count, keys = len(batch.owner), _Keys(batch, len(stock.items))
-    shown = keys.at([visit.shown for visit in visits], stock)
-    weights = np.array([amount for visit in visits for amount in visit.shown.values()])
-    columns[COLUMN["impressions"], shown.rows] = np.log1p(weights[shown.hit]) / 3.0
-    liked = [[event for event in visit.profile.recent if event.weight > 0] for visit in visits]
-    ring = keys.at([[event.item for event in events] for events in liked], stock)
-    weight = np.array([event.weight for events in liked for event in events])[ring.hit]
-    time = np.array([event.time for events in liked for event in events], np.int64)[ring.hit]
-    newest = np.array([visit.profile.recent[-1].time if visit.profile.recent else 0 for visit in visits], np.int64)
+    count = len(batch.owner)
+    rows, hit = keys.among(ring.owner, ring.place)
     had = np.zeros(count, np.bool_)
-    had[ring.rows] = True
+    had[rows] = True
     last = np.zeros(count, np.int64)
-    np.maximum.at(last, ring.rows, time)
+    np.maximum.at(last, rows, ring.time[hit])
     hours = np.maximum(now[batch.owner] - last, 0) / HOUR_MS
-    columns[COLUMN["seen_weight"]] = np.log1p(np.bincount(ring.rows, weight, count))
+    columns[COLUMN["seen_weight"]] = np.log1p(np.bincount(rows, ring.weight[hit], count))
     columns[COLUMN["seen_ago"]] = np.where(had, 1.0 / (1.0 + np.log1p(hours)), 0.0)
-    columns[COLUMN["seen_now"]] = had & (last == newest[batch.owner])
+    columns[COLUMN["seen_now"]] = had & (last == ring.newest[batch.owner])
     return had
-
-
-class _Found(NamedTuple):
-    """Rows of those items that are candidates, int64 (hits,), and which ones they are, bool (asked,)."""
-
-    rows: Places
-    hit: npt.NDArray[np.bool_]
 
 
 class _Keys:
@@ -265,12 +286,16 @@ class _Keys:
         self._stride = max(items, 1)
         self._keys = batch.owner * self._stride + batch.place
 
-    def at(self, asked: Sequence[Collection[str]], stock: Stock) -> _Found:
-        """Where the items of every shopper are among their candidates."""
-        owner = np.repeat(np.arange(len(asked)), [len(items) for items in asked])
-        place = stock.items.places([item for items in asked for item in items])
-        return self.among(owner, place)
+    def among(self, owner: Places, place: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
+        """Where places are among the candidates of their owners: int64 (hits,) rows, and bool, which ones are there."""
+        return _where(self._keys, owner * self._stride + place)
 
-    def among(self, owner: Places, place: Places) -> _Found:
-        """Where places are among the candidates of their owners."""
-        return _Found(*where(self._keys, owner * self._stride + place))
+
+def _where(found: Places, wanted: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
+    """Where in `found`, which ascends, the wanted are: int64 (hits,), and bool (wanted,) which ones are there."""
+    if not len(found):
+        return np.zeros(0, np.int64), np.zeros(len(wanted), np.bool_)
+    at = np.searchsorted(found, wanted)
+    at[at == len(found)] = 0
+    hit = found[at] == wanted
+    return at[hit], hit

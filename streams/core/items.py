@@ -55,6 +55,8 @@ class Items:
         self.category: Column[np.int32] = self.column(np.int32, NONE)
         self.brand: Column[np.int32] = self.column(np.int32, NONE)
         self.log_price: Column[np.float64] = self.column(np.float64, np.nan)
+        # Of no meaning between two questions: what makes a question cost what it asks of, not as much as all items.
+        self._scratch: Column[np.int64] = self.column(np.int64, 0)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -113,6 +115,23 @@ class Items:
             enough = np.flatnonzero(scores >= least)
             places, scores = places[enough], scores[enough]
         return places[np.lexsort((self.ties.values[places], -scores))[:count]]
+
+    def distinct(self, places: Places) -> tuple[Places, Places]:
+        """Places, each once: int64 (m,); and for each of the given ones, int64 (n,), where it is among them."""
+        scratch, every = self._scratch.values, np.arange(len(places))
+        scratch[places] = every
+        distinct = places[scratch[places] == every]
+        scratch[distinct] = every[: len(distinct)]
+        return distinct, scratch[places]
+
+    def located(self, wanted: Places, among: Places) -> tuple[Places, Places]:
+        """Which of the wanted places are among some others, no place twice: int64 (hits,) rows of each of the two."""
+        scratch = self._scratch.values
+        scratch[wanted] = NONE
+        scratch[among] = np.arange(len(among))
+        rows = scratch[wanted]
+        hits = np.flatnonzero(rows >= 0)
+        return hits, rows[hits]
 
     def _code(self, name: str | None) -> int:
         return NONE if not name else self._codes.setdefault(name, len(self._codes))

@@ -16,16 +16,12 @@ import numpy.typing as npt
 
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
-from streams.core.events import Interaction
 from streams.core.items import Items
 
 OWN = 0.3
 THEIRS = 0.2
 """Exponents of the two items' masses that a pair's weight is divided by: 0.5 and 0.5 would be the cosine. Measured on
 purchases: dividing by less spares popular neighbours, which are popular for a reason."""
-
-ASKED = 50
-"""Recent items whose neighbours are looked up."""
 
 ASKED_RHO = 0.8
 """How much less a recent item counts for each moment that is newer."""
@@ -46,36 +42,6 @@ class _Row(NamedTuple):
     place: int
     partners: Places
     parts: Floats
-
-
-def asked(recent: Sequence[Interaction]) -> dict[str, float]:
-    """The items of a shopper's ring whose neighbours matter, with what each counts, newest first."""
-    items, weights, moments = moments_of(recent)
-    counts: dict[str, float] = dict.fromkeys(items, 0.0)
-    for item, weight, moment in zip(items, weights, moments, strict=True):
-        counts[item] += weight * ASKED_RHO**moment
-    return counts
-
-
-def moments_of(recent: Sequence[Interaction]) -> tuple[list[str], list[float], list[int]]:
-    """The part of a ring whose neighbours matter: items, weights, and how many moments are newer; newest first."""
-    items: list[str] = []
-    weights: list[float] = []
-    moments: list[int] = []
-    time, moment = None, -1
-    known: set[str] = set()
-    for interaction in reversed(recent):
-        if interaction.weight > 0:
-            if interaction.time != time:
-                time, moment = interaction.time, moment + 1
-            if interaction.item not in known:
-                if len(known) == ASKED:
-                    break
-                known.add(interaction.item)
-            items.append(interaction.item)
-            weights.append(interaction.weight)
-            moments.append(moment)
-    return items, weights, moments
 
 
 class Neighbourhood:
@@ -115,7 +81,7 @@ class Neighbourhood:
             now: event time, Unix milliseconds.
 
         Returns:
-            int64 (n,) places, ascending, and float64 (n,) scores above 0. The recent items may be among them.
+            int64 (n,) places, each once, and float64 (n,) scores above 0. The recent items may be among them.
         """
         asked = [place for item in recent if (place := self.items.find(item)) is not None]
         counts = [count for item, count in recent.items() if self.items.find(item) is not None]
@@ -126,12 +92,12 @@ class Neighbourhood:
         """Every neighbour of some places, scored by several ways to count these.
 
         Args:
-            asked: n places.
+            asked: n places, each once.
             counts: float64 (ways, n), what each counts, above 0.
             now: event time, Unix milliseconds.
 
         Returns:
-            int64 (m,) places, ascending, and float64 (ways, m) scores above 0.
+            int64 (m,) places, each once, and float64 (ways, m) scores above 0.
         """
         known = [(column, row) for column, place in enumerate(asked) if (row := self._row(place)) is not None]
         if not known:
@@ -141,33 +107,29 @@ class Neighbourhood:
         partners = np.concatenate([row.partners for row in rows])
         parts = np.concatenate([row.parts for row in rows])
         own = self._own(rows, now) * counts[:, [column for column, _ in known]]
-        sums = [np.bincount(partners, parts * np.repeat(way, sizes), len(self.items)) for way in own]
-        places = np.flatnonzero(sums[0])
-        return places, np.stack([way[places] for way in sums]) * self._theirs(places, now)
+        places, inverse = self.items.distinct(partners)
+        sums = [np.bincount(inverse, way, len(places)) for way in np.repeat(own, sizes, axis=1) * parts]
+        return places, np.stack(sums) * self._theirs(places, now)
 
     def top(self, recent: Mapping[str, float], now: int, count: int) -> list[str]:
         """The best neighbours of recent items, best first; equal ones by `Items.ties`."""
         places, scores = self.scores(recent, now)
         return [self.items.ids[place] for place in self.items.ranked(places, alike(scores), count)]
 
-    def pull(self, items: Sequence[str], recent: Sequence[str], now: int) -> Floats:
+    def pull(self, items: Places, recent: Places, now: int) -> Floats:
         """How similar each of different items is to each recent one: float64 (len(items), len(recent))."""
-        lines = self.items.places(items)
-        asked, inverse = np.unique(self.items.places(recent), return_inverse=True)
+        asked, inverse = np.unique(recent, return_inverse=True)
         known = [(column, row) for column, place in enumerate(asked.tolist()) if (row := self._row(place)) is not None]
         pulls = np.zeros((len(items), len(asked)))
-        if not known:
-            return pulls[:, inverse]
-        line_of = np.full(len(self.items), -1)
-        line_of[lines] = np.arange(len(items))
-        rows = [row for _, row in known]
-        sizes = [len(row.partners) for row in rows]
-        partners = np.concatenate([row.partners for row in rows])
-        wanted = np.flatnonzero(line_of[partners] >= 0)
-        partners, parts = partners[wanted], np.concatenate([row.parts for row in rows])[wanted]
-        own = np.repeat(self._own(rows, now), sizes)[wanted]
-        columns = np.repeat([column for column, _ in known], sizes)[wanted]
-        pulls[line_of[partners], columns] = parts * own * self._theirs(partners, now)
+        if known:
+            rows = [row for _, row in known]
+            sizes = [len(row.partners) for row in rows]
+            partners = np.concatenate([row.partners for row in rows])
+            wanted, lines = self.items.located(partners, items)
+            partners, parts = partners[wanted], np.concatenate([row.parts for row in rows])[wanted]
+            own = np.repeat(self._own(rows, now), sizes)[wanted]
+            columns = np.repeat([column for column, _ in known], sizes)[wanted]
+            pulls[lines, columns] = parts * own * self._theirs(partners, now)
         return pulls[:, inverse]
 
     def _own(self, rows: Sequence[_Row], now: int) -> Floats:

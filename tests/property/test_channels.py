@@ -1,12 +1,15 @@
 """What channels bring, against lists made one item at a time."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core import profile as profiles
 from streams.core.candidates import buy_again
 from streams.core.channels import ORDER, Visit, fresh, gather, merged
-from streams.core.neighbourhood import asked
+from streams.core.events import Interaction
+from streams.core.neighbourhood import ASKED_RHO
 from streams.core.policy import Channel, Policy
 from tests.property.test_features import NAMES, NOW, SEGMENT, SETTINGS, STOCK, visits
 
@@ -19,6 +22,16 @@ def merge(lists: list[list[str]]) -> list[str]:
         for item in items
     }
     return sorted(best, key=best.__getitem__)
+
+
+def counted(recent: Sequence[Interaction]) -> dict[str, float]:
+    """What each item that the shopper was for counts: less for every moment that is newer."""
+    liked = [event for event in recent if event.weight > 0]
+    moments = sorted({event.time for event in liked}, reverse=True)
+    counts = dict.fromkeys((event.item for event in reversed(liked)), 0.0)
+    for event in reversed(liked):
+        counts[event.item] += event.weight * ASKED_RHO ** moments.index(event.time)
+    return counts
 
 
 @SETTINGS
@@ -34,7 +47,7 @@ def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, exclud
         Channel.POPULAR: [item for item in STOCK.board.top(12) if item not in shut | bought],
         Channel.BUY_AGAIN: [item for item in buy_again(profile, NOW) if item not in shut],
         Channel.NEIGHBOURS: [
-            item for item in STOCK.neighbourhood.top(asked(profile.recent), NOW, 12) if item not in shut | bought
+            item for item in STOCK.neighbourhood.top(counted(profile.recent), NOW, 12) if item not in shut | bought
         ],
         Channel.SEGMENT: [item for item in segment if item not in shut | bought],
     }
