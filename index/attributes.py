@@ -1,6 +1,6 @@
 """What is known of the items beside their vectors, as columns over the rows, and filters over it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,29 +17,48 @@ Values = Value | Collection[Value]
 Mask = npt.NDArray[np.bool_]
 """bool (rows,)."""
 
+SlotsOf = Callable[[Iterable[str]], Slots]
+"""The slots of ids, −1 for unknown ones: `Rows.slots_of`."""
+
+ID = "id"
+"""The attribute that every item has without being described: its id."""
+
 
 @dataclass(frozen=True)
 class Filter:
     """Which items may be returned: for every required attribute one of its values, for every excluded one none.
 
     Filter.of({"category": ["dairy", "bakery"], "available": True}, exclude={"brand": "Acme"})
+    Filter.of(either=[Filter.of({"brand": "Acme"}), Filter.of(exclude={"tags": "old"})])
 
     Attributes:
-        required: attribute and accepted values, sorted by attribute.
-        excluded: attribute and refused values, sorted by attribute.
+        required: attribute and accepted values.
+        excluded: attribute and refused values.
+        either: groups of filters; of each group at least one must let the item through.
     """
 
     required: tuple[tuple[str, frozenset[Value]], ...] = ()
     excluded: tuple[tuple[str, frozenset[Value]], ...] = ()
+    either: tuple[tuple["Filter", ...], ...] = ()
 
     @classmethod
-    def of(cls, require: Mapping[str, Values] | None = None, exclude: Mapping[str, Values] | None = None) -> Self:
-        """A filter from plain mappings."""
-        sides = (
+    def of(
+        cls,
+        require: Mapping[str, Values] | None = None,
+        exclude: Mapping[str, Values] | None = None,
+        either: Iterable["Filter"] = (),
+    ) -> Self:
+        """A filter from plain mappings, both sorted by attribute, and at most one group of alternatives."""
+        required, excluded = (
             tuple(sorted((name, _value_set(values)) for name, values in (side or {}).items()))
             for side in (require, exclude)
         )
-        return cls(*sides)
+        group = tuple(either)
+        return cls(required, excluded, (group,) if group else ())
+
+    def also(self, other: "Filter") -> "Filter":
+        """What both let through."""
+        return Filter(self.required + other.required, self.excluded + other.excluded, self.either + other.either)
 
 
 @dataclass
@@ -88,10 +107,12 @@ class Attributes:
         """Replace all attributes of the rows at `slots`; slots below 0 are passed over.
 
         Raises:
-            IndexInputError: as many records as there are not slots, or a value of another type.
+            IndexInputError: as many records as there are not slots, a value of another type, or an attribute `id`.
         """
         if len(slots) != len(records):
             raise IndexInputError(f"{len(records)} attribute records for {len(slots)} ids")
+        if any(ID in record for record in records):
+            raise IndexInputError(f"an attribute is called {ID!r}: every item has that one, and it cannot be described")
         sets = [{name: _value_set(values) for name, values in record.items()} for record in records]
         known = slots[slots >= 0]
         rows = int(known.max(initial=-1)) + 1
@@ -116,13 +137,18 @@ class Attributes:
             column.codes[removal.source] = 0
             column.codes[removal.hole] = moved
 
-    def mask(self, chosen: Filter, rows: int) -> Mask:
-        """Which of the first `rows` rows pass a filter."""
+    def mask(self, chosen: Filter, rows: int, slots_of: SlotsOf) -> Mask:
+        """Which of the first `rows` rows pass a filter; `slots_of` knows the rows of ids."""
         mask = np.ones(rows, dtype=bool)
         for name, values in chosen.required:
-            mask &= self._column_mask(name, values, rows)
+            mask &= self._column_mask(name, values, rows, slots_of)
         for name, values in chosen.excluded:
-            mask &= ~self._column_mask(name, values, rows)
+            mask &= ~self._column_mask(name, values, rows, slots_of)
+        for group in chosen.either:
+            some = np.zeros(rows, dtype=bool)
+            for one in group:
+                some |= self.mask(one, rows, slots_of)
+            mask &= some
         return mask
 
     def described(self) -> list[tuple[str, list[list[Value]]]]:
@@ -146,7 +172,12 @@ class Attributes:
                 column.number(frozenset(values))
         return attributes
 
-    def _column_mask(self, name: str, values: frozenset[Value], rows: int) -> Mask:
+    def _column_mask(self, name: str, values: frozenset[Value], rows: int, slots_of: SlotsOf) -> Mask:
+        if name == ID:
+            mask = np.zeros(rows, dtype=bool)
+            slots = slots_of(value for value in values if isinstance(value, str))
+            mask[slots[slots >= 0]] = True
+            return mask
         column = self._columns.get(name)
         return np.zeros(rows, dtype=bool) if column is None else column.mask(values, rows)
 

@@ -1,11 +1,13 @@
 """Every vector compared with every query: the oracle, and the quickest index for a small catalogue."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from index.attributes import Attributes, Filter, Values
 from index.base import Vectors
+from index.filtered import Allowed
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
 from index.quantized import scanner
 from index.rows import Rows
@@ -19,16 +21,24 @@ class ExactIndex:
 
     def __init__(self, dim: int) -> None:
         """An empty index for vectors of length `dim`."""
-        self._rows = Rows(dim)
-        self._scanner = scanner(self._rows)
+        self._adopt(Rows(dim), Attributes())
 
     @classmethod
-    def restored(cls, rows: Rows) -> "ExactIndex":
-        """An index over rows that were saved."""
-        index = cls(rows.dim)
-        index._rows = rows
-        index._scanner = scanner(rows)
+    def restored(cls, rows: Rows, attributes: Attributes) -> "ExactIndex":
+        """An index over rows, and attributes of them, that were saved."""
+        index = cls.__new__(cls)
+        index._adopt(rows, attributes)
         return index
+
+    def _adopt(self, rows: Rows, attributes: Attributes) -> None:
+        self._rows = rows
+        self._scanner = scanner(rows)
+        self._attributes = attributes
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes of the rows, to look at."""
+        return self._attributes
 
     @property
     def rows(self) -> Rows:
@@ -52,15 +62,27 @@ class ExactIndex:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove ids; unknown ones are ignored."""
-        self._scanner.followed(self._rows.remove(checked_ids(ids)))
+        removal = self._rows.remove(checked_ids(ids))
+        self._scanner.followed(removal)
+        self._attributes.followed(removal)
 
-    def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[npt.NDArray[np.float32]]]:
-        """The `min(k, len(self))` nearest ids of each query with their cosines: see `VectorIndex.search`."""
+    def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None:
+        """Replace all attributes of live ids: see `HnswIndex.describe`."""
+        self._attributes.put(self._rows.slots_of(checked_ids(ids)), attributes)
+
+    def search(
+        self, queries: Vectors, k: int, where: Filter | None = None
+    ) -> tuple[list[list[str]], list[npt.NDArray[np.float32]]]:
+        """The nearest ids of each query that pass `where`, with their cosines: see `HnswIndex.search`."""
         unit = unit_rows(queries, self.dim, "queries")
-        k = min(checked_k(k), len(self))
-        if k == 0:
+        allowed = None
+        if where is not None:
+            allowed = Allowed(self._scanner, self._attributes.mask(where, len(self), self._rows.slots_of))
+        k = min(checked_k(k), len(self) if allowed is None else len(allowed))
+        if k == 0 or not len(unit):
             return [[] for _ in unit], [np.empty(0, np.float32) for _ in unit]
-        slots, cosines = self._scanner.scan(unit, k)
+        scan = self._scanner.scan
+        slots, cosines = scan(unit, k) if allowed is None else allowed.search(unit, k, scan)
         return self._rows.ids[slots].tolist(), list(cosines)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:

@@ -276,7 +276,7 @@ class HnswIndex:
         if allowed is None:
             if len(self._allowed) == _FILTERS_KEPT:
                 self._allowed.clear()
-            allowed = Allowed(self._scanner, self._attributes.mask(where, len(self._rows)))
+            allowed = Allowed(self._scanner, self._attributes.mask(where, len(self._rows), self._rows.slots_of))
             self._allowed[where] = allowed
         return allowed
 

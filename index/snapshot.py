@@ -4,14 +4,14 @@ A snapshot is a directory as `index.durable` writes them:
 
     rows.bin           the vectors, (rows + spare, dim) in C order: mapped into memory, not read
     ids.json           the ids, in the order of the rows
-    labels.bin         int64 (labels,): the row of each label of the graph, −1 for a tombstone (hnsw)
-    nodes.bin          uint64 (nodes,): the label of each node of the graph (hnsw, as all that follows)
+    attributes.bin     int32 (attributes, rows): numbers of the sets of values that the manifest lists
+    labels.bin         int64 (labels,): the row of each label of the graph, −1 for a tombstone (hnsw, as what follows)
+    nodes.bin          uint64 (nodes,): the label of each node of the graph
     links.bin          uint8 (nodes, 4 + 8 m): the links of each node on the lowest layer
     levels.bin         int32 (nodes,): how many layers above it each node is on
     upper.bin          its links there, node after node
     vectors.bin        float32 (kept, width): vectors of nodes that are no row's: of tombstones, or projected ones
     projection.bin     float32 (dim, width) (with a projection)
-    attributes.bin     int32 (attributes, rows): numbers of the sets of values that the manifest lists
 
 hnswlib takes a damaged graph without complaint and may crash later; digests of all files are compared first. What is
 mapped is the kernel's own copy of the file, shared by all that loaded it: pages become a process's own when it changes
@@ -87,7 +87,9 @@ def save(index: ExactIndex | HnswIndex, directory: Path, meta: SnapshotMeta) -> 
                 "spare": _spare(len(index)),
                 "dtype": index.rows.vectors.dtype.str,
                 "meta": asdict(meta),
+                "attributes": index.attributes.described(),
             }
+            writer.write("attributes.bin", [_bytes_of(index.attributes.codes(len(index)))])
             if isinstance(index, HnswIndex):
                 body |= {"kind": "hnsw", **_write_graph(writer, index)}
             return writer.publish(body)
@@ -140,13 +142,11 @@ def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
         "levels.bin": frame.levels,
         "upper.bin": frame.upper,
         "vectors.bin": vectors[kept],
-        "attributes.bin": index.attributes.codes(len(index)),
     }
     parts = {
         "params": asdict(index.params),
         "top": frame.top,
         "entry": frame.entry,
-        "attributes": index.attributes.described(),
         "projection": None,
     }
     if (projection := generation.projection) is not None:
@@ -158,19 +158,19 @@ def _write_graph(writer: Writer, index: HnswIndex) -> dict[str, Any]:
 
 
 def _read(reader: Reader, crossover: Crossover | Callable[[int], Crossover] | None) -> ExactIndex | HnswIndex:
-    if reader.body["kind"] == "exact":
-        return ExactIndex.restored(_read_rows(reader))
-    rows = _read_rows(reader)
+    body, rows = reader.body, _read_rows(reader)
+    codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
+    attributes = Attributes.restored(body["attributes"], codes)
+    if body["kind"] == "exact":
+        return ExactIndex.restored(rows, attributes)
     if callable(crossover):
         crossover = crossover(rows.dim)
-    body, params = reader.body, HnswParams(**reader.body["params"])
+    params = HnswParams(**body["params"])
     projection = None
     if (described := body["projection"]) is not None:
         matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(rows.dim, described["width"])
         projection = Projection(matrix, described["share"])
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
-    codes = np.frombuffer(reader.read("attributes.bin"), np.int32).reshape(len(body["attributes"]), len(rows))
-    attributes = Attributes.restored(body["attributes"], codes)
     generation = Generation(_read_graph(reader, params, labels.table.copy(), projection), labels, projection)
     return HnswIndex.restored(rows, generation, params, crossover, attributes)
 

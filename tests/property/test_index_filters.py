@@ -1,5 +1,7 @@
 """Filtered search over any churn, compared with a dictionary."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -9,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from index.attributes import Filter
 from index.base import IndexInputError
 from index.crossover import NEVER
+from index.exact import ExactIndex
 from index.hnsw import HnswIndex
 
 DIM = 6
@@ -16,11 +19,24 @@ NAMES = [f"i{n}" for n in range(30)]
 POOL = np.random.default_rng(0).standard_normal((64, DIM)).astype(np.float32)
 POOL /= np.linalg.norm(POOL, axis=1, keepdims=True)
 
+MAKE = (lambda: HnswIndex(DIM, crossover=NEVER), lambda: HnswIndex(DIM), lambda: ExactIndex(DIM))
+
 sides = st.dictionaries(
     st.sampled_from(["colour", "stock", "tags"]),
     st.one_of(st.sampled_from(["red", "blue", True]), st.lists(st.sampled_from(["a", "b", "red"]), max_size=2)),
     max_size=2,
 )
+
+named = st.dictionaries(st.just("id"), st.lists(st.sampled_from([*NAMES, "nobody"]), max_size=4), max_size=1)
+simple = st.builds(lambda one, other, name: Filter.of({**one, **name}, other), sides, sides, named)
+filters = st.recursive(
+    simple,
+    lambda inner: st.builds(
+        lambda one, group, other: Filter.of(either=group).also(one).also(other),
+        simple, st.lists(inner, min_size=1, max_size=3), inner,
+    ),
+    max_leaves=6,
+)  # fmt: skip
 
 
 def as_set(values: object) -> set[object]:
@@ -32,11 +48,11 @@ class Filters(RuleBasedStateMachine):
         super().__init__()
         self.live: dict[str, int] = {}
         self.known: dict[str, dict[str, set[object]]] = {}
-        self.index: HnswIndex
+        self.index: HnswIndex | ExactIndex
 
-    @initialize(graph=st.booleans())
-    def start(self, graph: bool) -> None:
-        self.index = HnswIndex(DIM, crossover=NEVER if graph else None)
+    @initialize(make=st.sampled_from(MAKE))
+    def start(self, make: Callable[[], HnswIndex | ExactIndex]) -> None:
+        self.index = make()
 
     @rule(batch=st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, len(POOL) - 1)), max_size=20))
     def upsert(self, batch: list[tuple[str, int]]) -> None:
@@ -57,16 +73,18 @@ class Filters(RuleBasedStateMachine):
                 self.known[name] = {key: as_set(values) for key, values in record.items()}
         self.index.describe(list(batch), list(batch.values()))
 
-    @rule(require=sides, exclude=sides, k=st.integers(1, 40), query=st.integers(0, len(POOL) - 1))
-    def search(self, require: dict[str, object], exclude: dict[str, object], k: int, query: int) -> None:
-        def passes(name: str) -> bool:
-            known = self.known.get(name, {})
-            return all(known.get(key, set()) & as_set(values) for key, values in require.items()) and not any(
-                known.get(key, set()) & as_set(values) for key, values in exclude.items()
-            )
+    def passes(self, name: str, chosen: Filter) -> bool:
+        known = {**self.known.get(name, {}), "id": {name}}
+        return (
+            all(known.get(key, set()) & values for key, values in chosen.required)
+            and not any(known.get(key, set()) & values for key, values in chosen.excluded)
+            and all(any(self.passes(name, one) for one in group) for group in chosen.either)
+        )
 
-        truth = {name: float(POOL[row] @ POOL[query]) for name, row in self.live.items() if passes(name)}
-        found, cosines = self.index.search(POOL[query : query + 1], k, Filter.of(require, exclude))
+    @rule(chosen=filters, k=st.integers(1, 40), query=st.integers(0, len(POOL) - 1))
+    def search(self, chosen: Filter, k: int, query: int) -> None:
+        truth = {name: float(POOL[row] @ POOL[query]) for name, row in self.live.items() if self.passes(name, chosen)}
+        found, cosines = self.index.search(POOL[query : query + 1], k, chosen)
         assert len(found[0]) == len(set(found[0])) == min(k, len(truth))
         np.testing.assert_allclose(cosines[0], [truth[name] for name in found[0]], atol=1e-5)
         np.testing.assert_allclose(cosines[0], sorted(truth.values(), reverse=True)[:k], atol=1e-5)
@@ -110,6 +128,7 @@ def test_filtered_recall(share: float, clustered: bool) -> None:
         (["a"], [{}, {}], "2 attribute records for 1 ids"),
         (["a"], [{"price": 1.5}], "an attribute is a float"),
         (["a"], [{"tags": [None]}], "an attribute holds a NoneType"),
+        (["a"], [{"id": "b"}], "an attribute is called 'id'"),
     ],
 )
 def test_attributes_that_it_cannot_hold_are_refused(ids: list[str], records: list[dict], message: str) -> None:

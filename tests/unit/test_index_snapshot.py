@@ -42,7 +42,9 @@ def filled(index: Index, n: int = 300) -> Index:
     index.upsert(["i100", "ключ"], POOL[-2:])
     if isinstance(index, HnswIndex):
         index.write(["late"], POOL[:1])  # not in the graph when it is saved
-        index.describe(["late", "i100"], [{"tags": ["new", 7], "stock": True}, {"tags": "old"}])
+    else:
+        index.upsert(["late"], POOL[:1])
+    index.describe(["late", "i100"], [{"tags": ["new", 7], "stock": True}, {"tags": "old"}])
     return index
 
 
@@ -77,11 +79,10 @@ def test_the_crossover_may_be_found_for_the_dimension(tmp_path: Path) -> None:
     assert asked == [DIM]
 
 
-def test_attributes_come_back(tmp_path: Path) -> None:
-    save(filled(HnswIndex(DIM)), tmp_path, META)
+def test_attributes_come_back(index: Index, tmp_path: Path) -> None:
+    save(filled(index), tmp_path, META)
     loaded = load(tmp_path)
     assert loaded is not None
-    assert isinstance(loaded[0], HnswIndex)
     for chosen, name in (({"tags": 7, "stock": True}, "late"), ({"tags": "old"}, "i100")):
         assert loaded[0].search(POOL[:1], 5, Filter.of(chosen))[0] == [[name]]
 
