@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
+from index.attributes import Filter
 from index.base import Vectors
 from index.hnsw import HnswIndex
 from streams import codecs, lessons, recommender
@@ -46,11 +47,13 @@ class TimedIndex(Immediate):
         super().__init__(index)
         self.seconds = 0.0
 
-    async def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[Vectors]]:
-        """See `VectorIndex.search`."""
+    async def search(
+        self, queries: Vectors, k: int, where: Filter | None = None
+    ) -> tuple[list[list[str]], list[Vectors]]:
+        """See `FilteredIndex.search`."""
         started = time.process_time()
         try:
-            return await super().search(queries, k)
+            return await super().search(queries, k, where)
         finally:
             self.seconds += time.process_time() - started
 

@@ -20,6 +20,8 @@ Mask = npt.NDArray[np.bool_]
 SlotsOf = Callable[[Iterable[str]], Slots]
 """The slots of ids, −1 for unknown ones: `Rows.slots_of`."""
 
+_FEW_SETS = 1024
+
 ID = "id"
 """The attribute that every item has without being described: its id."""
 
@@ -78,6 +80,17 @@ class _Column:
                 self.holding.setdefault(value, []).append(number)
         return number
 
+    def tidy(self) -> None:
+        """Forget sets that no row has any more, once they are most of them."""
+        if len(self.sets) <= max(_FEW_SETS, 2 * len(self.codes)):
+            return
+        used, numbers = np.unique(np.append(self.codes, np.int32(0)), return_inverse=True)
+        self.codes = numbers[:-1].astype(np.int32)
+        kept = [self.sets[number] for number in used.tolist()]
+        self.sets, self.numbers, self.holding = [], {}, {}
+        for values in kept:
+            self.number(values)
+
     def reserve(self, rows: int) -> None:
         if rows > len(self.codes):
             longer = np.zeros(max(256, 2 * len(self.codes), rows), dtype=np.int32)
@@ -126,6 +139,8 @@ class Attributes:
                 column = self._columns.setdefault(name, _Column())
                 column.reserve(rows)
                 column.codes[slot] = column.number(values)
+        for column in self._columns.values():
+            column.tidy()
 
     def followed(self, removal: Removal) -> None:
         """The rows moved as `removal` says."""

@@ -1,9 +1,12 @@
 """The best of the allowed rows, exactly where they are few, else by asking for more than is wanted."""
 
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
 import numpy as np
 
-from index.attributes import Mask
-from index.base import Vectors
+from index.attributes import Filter, Mask, Values
+from index.base import VectorIndex, Vectors
 from index.rows import Slots
 from index.scan import Cosines, Scan, Scanner, first_passing
 
@@ -11,6 +14,22 @@ _MARGIN = 1.2
 _EXTRA = 16
 # In the time that a graph takes to find one more candidate, so many rows can be looked at, for one query or in a batch.
 _ALONE, _IN_BATCH, _TOGETHER = 25, 75, 8
+
+
+class FilteredIndex(VectorIndex, Protocol):
+    """A `VectorIndex` that knows more of its items than their vectors: `HnswIndex` and `ExactIndex`."""
+
+    def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None:
+        """Replace all attributes of live ids; others are ignored. An upsert of an id keeps them, a delete forgets them.
+
+        Raises:
+            IndexInputError: as many attribute records as there are not ids, or an attribute that cannot be held.
+        """
+        ...
+
+    def search(self, queries: Vectors, k: int, where: Filter | None = None) -> tuple[list[list[str]], list[Cosines]]:
+        """The nearest live ids that pass `where`, all of them if they are fewer than `k`: see `VectorIndex.search`."""
+        ...
 
 
 class Allowed:

@@ -18,7 +18,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from index.base import VectorIndex, Vectors
+from index.attributes import Filter, Values
+from index.base import Vectors
+from index.filtered import FilteredIndex
 from streams import codecs, headrows, ranking_codec
 from streams.core import coldstart, decay, exploration, head
 from streams.core.answers.lexicon import Lexicon
@@ -31,6 +33,7 @@ from streams.core.ranking import Ranker
 from streams.core.trending import HALF_LIFE_MS, Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
+from streams.filters import Told
 from streams.headrows import HeadRow
 from streams.records import CatalogueItem, ModelPlan, Scalar
 from streams.shelves import MakeIndex, ReplicaIndex, Shelf, Shelves, by_topic
@@ -40,9 +43,9 @@ _decode_plan = msgspec.json.Decoder(ModelPlan).decode
 
 
 class Immediate:
-    """A `VectorIndex` behind coroutines that never wait: for replays, notebooks and tests."""
+    """An index behind coroutines that never wait: for replays, notebooks and tests."""
 
-    def __init__(self, index: VectorIndex) -> None:
+    def __init__(self, index: FilteredIndex) -> None:
         self._index = index
 
     def __len__(self) -> int:
@@ -56,9 +59,15 @@ class Immediate:
         """See `VectorIndex.delete`."""
         self._index.delete(ids)
 
-    async def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[Vectors]]:
-        """See `VectorIndex.search`."""
-        return self._index.search(queries, k)
+    async def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None:
+        """See `FilteredIndex.describe`."""
+        self._index.describe(ids, attributes)
+
+    async def search(
+        self, queries: Vectors, k: int, where: Filter | None = None
+    ) -> tuple[list[list[str]], list[Vectors]]:
+        """See `FilteredIndex.search`."""
+        return self._index.search(queries, k, where)
 
     async def vectors(self, ids: Sequence[str]) -> Vectors:
         """See `VectorIndex.vectors`."""
@@ -120,7 +129,9 @@ class Replica:
         """`topic/partition` → offset of the last record applied."""
         self.lexicon: Lexicon | None = None
         """The words of the catalogue, where somebody answers questions; to be set before anything is applied."""
-        self.shelves = Shelves(topics, make_index)
+        self.told = Told()
+        """What the indexes know of items, and rules as filters of them."""
+        self.shelves = Shelves(topics, make_index, lambda item: self.told.attributes(self.facts.get(item)))
         self._pinned: Shelf | None = None
         self._limits = limits
         self._appliers: dict[str, Callable[[Sequence[Record]], Awaitable[None]]] = {
@@ -210,20 +221,25 @@ class Replica:
         """
         return head.steered([row.head for row in self._heads.values() if row.model == self.model], queries)
 
-    async def nearest(self, queries: Vectors, count: int) -> list[list[str]]:
-        """The items nearest to each query, best first. queries: float32 (n, dim), not zero."""
-        ids, _ = await self.search(queries, count)
+    async def nearest(self, queries: Vectors, count: int, where: Filter | None = None) -> list[list[str]]:
+        """The items nearest to each query, best first: see `search`."""
+        ids, _ = await self.search(queries, count, where)
         return ids
 
-    async def search(self, queries: Vectors, count: int) -> tuple[list[list[str]], list[Vectors]]:
+    async def search(
+        self, queries: Vectors, count: int, where: Filter | None = None
+    ) -> tuple[list[list[str]], list[Vectors]]:
         """The items nearest to each query, best first, and their cosines, float32 (count,).
 
-        queries: float32 (n, dim), not zero.
+        Args:
+            queries: float32 (n, dim), not zero.
+            count: how many; all when there are fewer.
+            where: which items count, by what the index was told of them: see `streams.filters`.
         """
         index = self.shelf.index
         if index is None:
             return [[] for _ in queries], [np.zeros(0, np.float32) for _ in queries]
-        return await index.search(queries, count)
+        return await index.search(queries, count, where)
 
     def available(self, item: str) -> bool:
         """Whether an item is in the catalogue and can be bought."""
@@ -237,11 +253,13 @@ class Replica:
 
     async def _apply_catalogue(self, records: Sequence[Record]) -> None:
         await self._limits.formats.learn_patiently(records)
+        changed: dict[str, None] = {}
         for record in records:
             accepted = accept_item(record, self._limits)
             if isinstance(accepted, Rejection):  # the encoder agent sends it to the dead-letter topic
                 continue
             key, item = accepted
+            changed[key] = None
             if self.lexicon is not None:
                 self.lexicon.put(key, item)
             if item is None:
@@ -252,6 +270,7 @@ class Replica:
                 self.items.describe(
                     key, available=facts.available, category=facts.category, brand=facts.brand, price=facts.price
                 )
+        await self.shelves.describe(list(changed))
 
     async def _apply_models(self, records: Iterable[Record]) -> None:
         for record in records:

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import structlog
 
+from index.attributes import Filter, Values
 from index.base import Vectors
 from index.bluegreen import Gates, Side, Verdict, judge
 from index.live import LiveIndex
@@ -36,12 +37,18 @@ class ReplicaIndex(Protocol):
     def __len__(self) -> int: ...
     async def upsert(self, ids: Sequence[str], vectors: Vectors) -> None: ...
     async def delete(self, ids: Sequence[str]) -> None: ...
-    async def search(self, queries: Vectors, k: int) -> tuple[list[list[str]], list[Vectors]]: ...
+    async def describe(self, ids: Sequence[str], attributes: Sequence[Mapping[str, Values]]) -> None: ...
+    async def search(
+        self, queries: Vectors, k: int, where: Filter | None = None
+    ) -> tuple[list[list[str]], list[Vectors]]: ...
     async def vectors(self, ids: Sequence[str]) -> Vectors: ...
 
 
 MakeIndex = Callable[[int], Awaitable[ReplicaIndex]]
 """Makes an empty index for vectors of a dimension."""
+
+AttributesOf = Callable[[str], Mapping[str, Values]]
+"""What an index is to know of an item beside its vector."""
 
 
 @dataclass(eq=False, slots=True)
@@ -59,10 +66,17 @@ class Shelves:
     Args:
         topics: of the shop.
         make_index: called with the dimension of the first vector of a model.
+        attributes_of: asked when an item gets a vector, and when it is to be described anew.
         gates: what a new model must reach.
     """
 
-    def __init__(self, topics: Topics, make_index: MakeIndex, gates: Gates | None = None) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        make_index: MakeIndex,
+        attributes_of: AttributesOf = lambda item: {},
+        gates: Gates | None = None,
+    ) -> None:
         self.plan: ModelPlan | None = None
         self.ignored = 0
         """Vectors left out because another model made them than their topic is for."""
@@ -72,6 +86,7 @@ class Shelves:
         self._shelves = {topic.name: Shelf(topic.name) for topic in topics.slots.values()}
         self.serving = self._shelves[topics.embeddings.name]
         self._make_index = make_index
+        self._attributes_of = attributes_of
         self._gates = gates or Gates()
         self._before: Shelf | None = None
 
@@ -140,6 +155,13 @@ class Shelves:
             await shelf.index.delete([item for item, value in newest.items() if value is None])
             if vectors:
                 await shelf.index.upsert(list(vectors), np.stack(list(vectors.values())).astype(np.float32))
+                await shelf.index.describe(list(vectors), [self._attributes_of(item) for item in vectors])
+
+    async def describe(self, items: Sequence[str]) -> None:
+        """Tell every index what is known of items now."""
+        for shelf in list(self):
+            if shelf.index is not None:
+                await shelf.index.describe(items, [self._attributes_of(item) for item in items])
 
     async def consider(self) -> Verdict | None:
         """Let the model that is due serve if it passes the gates, or the one before it again if it fails them now.

@@ -138,3 +138,18 @@ def test_attributes_that_it_cannot_hold_are_refused(ids: list[str], records: lis
     with pytest.raises(IndexInputError, match=message):
         index.describe(ids, records)
     assert index.search(POOL[:1], 1, Filter.of({"colour": "red"}))[0] == [["a"]]
+
+
+def test_values_that_nobody_has_any_more_are_forgotten() -> None:
+    index = HnswIndex(DIM)
+    index.upsert(NAMES, POOL[: len(NAMES)])
+    index.describe(NAMES, [{"colour": "red", "tags": ["a", n]} for n in range(len(NAMES))])
+    for turn in range(200):
+        index.describe(NAMES[:20], [{"colour": f"{turn}-{n}", "tags": ["a"]} for n in range(20)])
+    (colours, tags) = (sets for _, sets in index.attributes.described())
+    assert len(colours) <= 2000
+    assert [] in colours
+    assert len(tags) <= len(NAMES) + 2
+    assert index.search(POOL[:1], 1, Filter.of({"colour": "199-7"}))[0] == [[NAMES[7]]]
+    assert len(index.search(POOL[:1], 30, Filter.of({"colour": "red"}))[0][0]) == 10
+    assert len(index.search(POOL[:1], 30, Filter.of({"tags": "a"}, {"colour": "0-0"}))[0][0]) == 30
