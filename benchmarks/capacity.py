@@ -40,7 +40,7 @@ from index.hnsw import HnswIndex
 from streams import codecs
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
-from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
+from streams.agents.ranker import Learning, RankerHandler
 from streams.broker import BrokerKind, running
 from streams.capacity import Workload, following_us, working_us
 from streams.codecs import DIGEST_SIZE, Embedding
@@ -118,8 +118,7 @@ class Bench:
         self.index: HnswIndex | None = None
         limits = limits_of(Settings())
         self.replica = Replica(self.contract, self._make, limits)
-        self.profiles = ProfilesHandler(self.contract, self.replica, Policy(), limits)
-        self.profiles.learner = ExampleMaker(self.replica, Policy(), self.contract.examples, Learning())
+        self.profiles = ProfilesHandler(self.contract, self.replica, Policy(), limits, Learning())
         self.ranker = RankerHandler(Learning().rate)
         self.examples: list[Rec] = []
         self.neighbours = NeighboursHandler(self.contract.pairs)

@@ -18,7 +18,7 @@ import numpy as np
 from index.attributes import Filter
 from index.base import Vectors
 from index.hnsw import HnswIndex
-from streams import codecs, lessons, recommender
+from streams import codecs, recommender
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS
@@ -149,7 +149,7 @@ async def main() -> None:
 
     async def examples(some: Sequence[Profile]) -> object:
         moments = [Moment(one, NOW, 0, frozenset(list(one.habits)[:1])) for one in some]
-        return await lessons.examples(moments, replica, learnt, 64)
+        return await recommender.recommend_and_learn((), moments, replica, learnt, 64)
 
     print(f"{platform.machine()}, numpy {np.__version__}, {given.items:,} items of {DIM} dimensions")
     print("µs a shopper                 without    search")

@@ -1,15 +1,18 @@
 """From shoppers to ranked candidates: interests, channels, features, the ranker or fusion.
 
-profile ─► interests ─► index ─► channels ─► features ─► ranker (or fusion) ─► Draft
+profile ─► interests ─► index ─► channels ─► features ─┬─► ranker (or fusion) ─► Draft
+└─► Example, if something was done just then
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
 from index.base import Vectors
+from streams import lessons
 from streams.core import channels, profile, ranking
 from streams.core import interests as directions
 from streams.core.candidates import RRF_K
@@ -17,12 +20,13 @@ from streams.core.channels import FILTERED, ORDER, Candidates, Near, Visit
 from streams.core.coldstart import Stage
 from streams.core.diversity import Cap
 from streams.core.eligible import Eligibility
-from streams.core.features import batched, buckets, features
+from streams.core.features import Seen, batched, buckets, features
 from streams.core.items import Places
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
-from streams.core.ranking import Contexts, Floats
+from streams.core.ranking import Contexts, Example, Floats
 from streams.core.rules.syntax import Group
+from streams.lessons import Moment
 from streams.replicas import Facts, Replica
 
 SHORTLIST = 2
@@ -89,33 +93,57 @@ class Draft:
         return {channel: int(rank) for channel, rank in zip(ORDER, self.candidates.ranks[row], strict=True) if rank}
 
 
-async def drafted(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Draft], Lookup]:
-    """Drafts of a few shoppers, and the vectors of what they had to do with."""
-    visits, tastes = await visits_of(shoppers, replica, policy)
+class Drafted(NamedTuple):
+    """Drafts for shoppers, examples of moments (None where one teaches nothing), and vectors of what these rest on."""
+
+    drafts: list[Draft]
+    examples: list[Example | None]
+    tastes: Lookup
+
+
+async def drafted(
+    shoppers: Sequence[Shopper], moments: Sequence[Moment], replica: Replica, policy: Policy, most: int = 0
+) -> Drafted:
+    """Ask the channels and the ranker on behalf of a few shoppers, and of those whose doings at a time teach it.
+
+    most: candidates of an example.
+    """
+    visits, tastes = await _visits([*shoppers, *moments], replica, policy)
     taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
-    batch = batched(taken, fusion_weights(policy), RRF_K)
+    batch = batched(taken, _fusion_weights(policy), RRF_K)
+    places, starts = batch.place, batch.starts.tolist()
     learnt = replica.ranker.serving() if policy.ranker else None
-    given = None
-    if learnt is not None and len(batch.owner):
-        matrix, had = features(batch, taken, visits, replica.stock)
-        history, away = np.array([buckets(visit) for visit in visits], np.int64).T
-        given = ranking.contributions(learnt, Contexts(history, away, had), batch.owner, matrix)
-    drafts = []
+    given, seen = None, None
+    if (learnt is not None or moments) and len(places):
+        seen = features(batch, taken, visits, replica.stock)
+    if learnt is not None and seen is not None and shoppers:
+        end = starts[len(shoppers)]
+        history, away = np.array([buckets(visit) for visit in visits[: len(shoppers)]], np.int64).T
+        contexts = Contexts(history, away, seen.had[:end])
+        given = ranking.contributions(learnt, contexts, batch.owner[:end], seen.matrix[:end])
+    drafts: list[Draft] = []
+    examples: list[Example | None] = []
     for number, (visit, candidates) in enumerate(zip(visits, taken, strict=True)):
-        rows = slice(batch.starts[number], batch.starts[number + 1])
-        drafts.append(
-            _draft(visit, candidates, batch.parts[rows], None if given is None else given[rows], replica, policy)
-        )
-    return drafts, tastes
+        rows = slice(starts[number], starts[number + 1])
+        if number < len(shoppers):
+            own = None if given is None else given[rows]
+            drafts.append(_draft(visit, candidates, batch.parts[rows], own, replica, policy))
+        elif seen is not None:
+            ids = [replica.items.ids[place] for place in places[rows].tolist()]
+            part = Seen(seen.matrix[rows], seen.had[rows])
+            examples.append(lessons.example(moments[number - len(shoppers)], visit, ids, part, most))
+        else:
+            examples.append(None)
+    return Drafted(drafts, examples, tastes)
 
 
-def fusion_weights(policy: Policy) -> Floats:
+def _fusion_weights(policy: Policy) -> Floats:
     """Of the channels, by `channels.ORDER`: float64 (channels,)."""
     return np.array([policy.channel_weights.get(channel, 0.0) for channel in ORDER])
 
 
-async def visits_of(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> tuple[list[Visit], Lookup]:
-    """Ask the index on behalf of a few shoppers."""
+async def _visits(shoppers: Sequence[Shopper | Moment], replica: Replica, policy: Policy) -> tuple[list[Visit], Lookup]:
+    """Ask the index on behalf of a few shoppers, by their profiles as of now."""
     wanted = [
         directions.asked(shopper.profile, shopper.now, policy.interests, replica.half_lives) for shopper in shoppers
     ]

@@ -20,7 +20,7 @@ from streams.agents.encoder import EncoderHandler
 from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
-from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
+from streams.agents.ranker import Learning, RankerHandler
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.engine.commit import Committer
@@ -108,14 +108,9 @@ class InProcess:
         self._ends: Counter[TopicPartition] = Counter()
         self._moved: deque[Batch] = deque()
         learning = learning or Learning()
-        learner = ExampleMaker(self.replica, policy, contract.examples, learning, limits.half_lives)
-        speaking = ProfilesHandler(contract, self.replica, policy, limits)
-        speaking.learner = learner
+        speaking = ProfilesHandler(contract, self.replica, policy, limits, learning)
         self._speaking = self._committer(speaking, speaks=True)
-        # Rows do not depend on the replica, and with an empty one there is nothing to search.
-        nothing = Replica(contract, _exact, limits)
-        silent = ProfilesHandler(contract, nothing, policy, limits)
-        silent.learner = learner
+        silent = ProfilesHandler(contract, self.replica, policy, limits, learning, speaks=False)
         self._silent = self._committer(silent)
         self._adding = self._committer(NeighboursHandler(contract.pairs))
         self._teaching = self._committer(HeadHandler(contract.pairs, self.replica)) if teaches else None

@@ -5,17 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.core import channels, ranking
-from streams.core.candidates import RRF_K
-from streams.core.features import batched, buckets, features
-from streams.core.policy import Policy
+from streams.core import ranking
+from streams.core.channels import Visit
+from streams.core.features import Seen, buckets
 from streams.core.profile import Profile
 from streams.core.ranking import Example
-from streams.drafts import Shopper, fusion_weights, visits_of
-from streams.replicas import Replica
-
-TOGETHER = 64
-"""Moments that share their questions to the index."""
 
 
 class Moment(NamedTuple):
@@ -34,27 +28,21 @@ class Moment(NamedTuple):
     items: frozenset[str]
 
 
-async def examples(moments: Sequence[Moment], replica: Replica, policy: Policy, most: int) -> list[Example]:
-    """What moments teach the ranker: the candidates as of just before, and which of them it was.
+def example(moment: Moment, visit: Visit, ids: Sequence[str], seen: Seen, most: int) -> Example | None:
+    """What a moment teaches the ranker: the candidates as of just before, and which of them it was.
 
-    A moment in which no candidate was chosen teaches nothing, and is left out.
+    Args:
+        moment: what the shopper did.
+        visit: on their behalf, as of just before.
+        ids: (n,) the candidates.
+        seen: what the ranker sees of them.
+        most: candidates of the example, what was chosen apart.
+
+    Returns:
+        None where no candidate was chosen: that teaches nothing.
     """
-    replica = replica.pinned()
-    found: list[Example] = []
-    for start in range(0, len(moments), TOGETHER):
-        part = moments[start : start + TOGETHER]
-        visits, _ = await visits_of([Shopper(moment.profile, moment.now) for moment in part], replica, policy)
-        taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
-        batch = batched(taken, fusion_weights(policy), RRF_K)
-        if not len(batch.owner):
-            continue
-        matrix, had = features(batch, taken, visits, replica.stock)
-        for number, (moment, visit) in enumerate(zip(part, visits, strict=True)):
-            rows = slice(batch.starts[number], batch.starts[number + 1])
-            ids = replica.items.ids
-            chosen = np.array([ids[place] in moment.items for place in batch.place[rows]], np.bool_)
-            if chosen.any():
-                stands_for = np.ones(len(chosen), np.float32)
-                whole = Example(moment.offset, *buckets(visit), matrix[rows], had[rows] > 0, chosen, stands_for)
-                found.append(ranking.bounded(whole, most))
-    return found
+    chosen = np.array([item in moment.items for item in ids], np.bool_)
+    if not chosen.any():
+        return None
+    whole = Example(moment.offset, *buckets(visit), seen.matrix, seen.had > 0, chosen, np.ones(len(ids), np.float32))
+    return ranking.bounded(whole, most)

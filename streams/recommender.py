@@ -12,13 +12,15 @@ from streams.core import channels, diversity, exploration, ranking
 from streams.core.decay import log_mass
 from streams.core.explain import Pick, picked
 from streams.core.policy import Channel, Policy
+from streams.core.ranking import Example
 from streams.core.trending import HALF_LIFE_MS
 from streams.drafts import Draft, Lookup, Shopper, drafted, group_of, lookup
+from streams.lessons import Moment
 from streams.records import RecommendedItem
 from streams.replicas import Replica
 from streams.slates import listed
 
-__all__ = ["Shopper", "Slate", "recommend"]
+__all__ = ["Shopper", "Slate", "recommend", "recommend_and_learn"]
 
 TOGETHER = 64
 """Shoppers that share their questions to the index."""
@@ -34,22 +36,50 @@ class Slate:
 
 async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
     """One slate per shopper, all by the model that serves at the call."""
-    replica = replica.pinned()
-    slates: list[Slate] = []
-    for start in range(0, len(shoppers), TOGETHER):
-        slates += await _together(shoppers[start : start + TOGETHER], replica, policy)
+    slates, _ = await recommend_and_learn(shoppers, (), replica, policy)
     return slates
 
 
-async def _together(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
-    """Slates of a few shoppers: the index is asked three times for all of them."""
-    drafts, tastes = await drafted(shoppers, replica, policy)
+async def recommend_and_learn(
+    shoppers: Sequence[Shopper], moments: Sequence[Moment], replica: Replica, policy: Policy, most: int = 0
+) -> tuple[list[Slate], list[Example | None]]:
+    """One slate per shopper, all by the model that serves at the call, and what moments teach the ranker.
+
+    Args:
+        shoppers: whom to recommend to.
+        moments: what was done, and by whom.
+        replica: the shared state.
+        policy: how candidates are chosen.
+        most: candidates of an example, what was chosen apart.
+
+    Returns:
+        Slates and examples; None for a moment that teaches nothing.
+    """
+    replica = replica.pinned()
+    slates: list[Slate] = []
+    examples: list[Example | None] = []
+    for start in range(0, max(len(shoppers), len(moments)), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        made = await _together(shoppers[some], moments[some], replica, policy, most)
+        slates += made[0]
+        examples += made[1]
+    return slates, examples
+
+
+async def _together(
+    shoppers: Sequence[Shopper], moments: Sequence[Moment], replica: Replica, policy: Policy, most: int
+) -> tuple[list[Slate], list[Example | None]]:
+    """Slates of a few shoppers, and examples: the index is asked three times for all of them."""
+    drafts, examples, tastes = await drafted(shoppers, moments, replica, policy, most)
     ids = [draft.ids(replica, draft.shortlist) for draft in drafts]
+    if not ids:
+        return [], examples
     vectors = await lookup(replica, chain.from_iterable(ids))
-    return [
+    slates = [
         _slate(shopper, draft, vectors(names), names, tastes, replica, policy)
         for shopper, draft, names in zip(shoppers, drafts, ids, strict=True)
     ]
+    return slates, examples
 
 
 def _slate(

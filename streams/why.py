@@ -71,7 +71,7 @@ class Trace:
 async def why(shopper: Shopper, item: str, replica: Replica, policy: Policy) -> Trace:
     """Trace an item. What exploration showed once is not asked for: it says nothing of the item."""
     replica = replica.pinned()
-    ((draft,), _) = await drafted([shopper], replica, policy)
+    (draft,) = (await drafted([shopper], (), replica, policy)).drafts
     (slate,) = await recommend([shopper], replica, policy)
     entries = {entry.item: entry for entry in slate.items}
     places = {name: place for place, name in enumerate(draft.ids(replica))}

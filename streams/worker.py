@@ -27,7 +27,7 @@ from streams.admin import require_topics
 from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
-from streams.agents.ranker import ExampleMaker, RankerHandler, learning_of
+from streams.agents.ranker import RankerHandler, learning_of
 from streams.edge import Limits, limits_of
 from streams.encoding import EncoderRoles, LoadEncoder, Stop
 from streams.engine import app as engine
@@ -162,9 +162,7 @@ async def _work(
             await parts.replicate(replica, contract, keeper)
             if Role.PROFILES in roles:
                 policy = policies.of(settings)
-                profiles = ProfilesHandler(contract, replica, policy, limits)
-                sampling = learning_of(settings)
-                profiles.learner = ExampleMaker(replica, policy, contract.examples, sampling, limits.half_lives)
+                profiles = ProfilesHandler(contract, replica, policy, limits, learning_of(settings))
                 profiles.observer = Heard(parts.health.telemetry)
                 tables = (contract.trending, contract.erasures, contract.profiles)
                 role = engine.Role("profiles", contract.events, tables, contract.dlq, profiles, also=(contract.merges,))

@@ -9,7 +9,7 @@ import msgspec
 from streams import codecs
 from streams.agents import merges
 from streams.agents.neighbours import pair_records
-from streams.agents.ranker import Doing, ExampleMaker
+from streams.agents.ranker import NOT_AT_ALL, Doing, Learning, example_records, moments_of
 from streams.core import coldstart, cooccurrence, merging, trending
 from streams.core import profile as profiles
 from streams.core.erasure import Erasure
@@ -17,11 +17,14 @@ from streams.core.events import Arrival
 from streams.core.merging import Joined
 from streams.core.policy import Policy
 from streams.core.profile import Profile
+from streams.core.ranking import Example
 from streams.edge import AcceptedEvent, Limits, accept_event, erasure_of
 from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, Row
-from streams.recommender import Shopper, recommend
+from streams.lessons import Moment
+from streams.recommender import TOGETHER, Shopper, Slate, recommend_and_learn
 from streams.records import Recommendation, Trigger
 from streams.replicas import Replica
+from streams.together import Together
 from streams.topics import Topics
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -63,6 +66,14 @@ class _Due(NamedTuple):
     rests_on: dict[str, int]
 
 
+class _Said(NamedTuple):
+    """A slate, by which model, and what it rests on: `topic/partition` → offset."""
+
+    slate: Slate
+    model: str
+    as_of: dict[str, int]
+
+
 class Observer(Protocol):
     """Is told what was handled; it may be told again of a batch that is handled again."""
 
@@ -82,13 +93,34 @@ class ProfilesHandler:
     An erasure is entered in the ledger before the profile is deleted; what the ledger covers is passed over unread.
     """
 
-    def __init__(self, topics: Topics, replica: Replica, policy: Policy, limits: Limits) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        replica: Replica,
+        policy: Policy,
+        limits: Limits,
+        learning: Learning = NOT_AT_ALL,
+        *,
+        speaks: bool = True,
+    ) -> None:
+        """A handler.
+
+        Args:
+            topics: of the shop.
+            replica: the shared state.
+            policy: how to recommend, and which candidates the ranker learns from.
+            limits: what the edge lets through.
+            learning: how the ranker learns.
+            speaks: recommendations are made.
+        """
         self._topics = topics
         self._replica = replica
         self._policy = policy
         self._limits = limits
+        self._learning = learning
+        self._speaks = speaks
+        self._together: Together[Shopper | Moment, _Said | Example | None] = Together(self._answers, TOGETHER)
         self.observer: Observer | None = None
-        self.learner: ExampleMaker | None = None
 
     async def __call__(self, batch: Batch, read: Reader) -> Effects:
         """Fold a batch of the events topic, or of the merges topic."""
@@ -110,8 +142,11 @@ class ProfilesHandler:
                 by_shopper.setdefault(accepted.shopper, []).append(accepted)
         entered = self._forget(by_shopper, asked, read)
         updates = _updates(by_shopper, asked, read, self._limits)
-        taught = [Doing(update.before, update.new, update.joined) for update in updates]
-        lessons = await self.learner(batch.partition, taught) if self.learner else []
+        doings = [Doing(update.before, update.new, update.joined) for update in updates]
+        moments = moments_of(doings, self._learning, self._replica.ranker.examples, self._limits.half_lives)
+        sent, examples = await self._recommended(self._dues(batch, updates), moments)
+        self._observe(updates, sent)
+        lessons = example_records(self._topics.examples, batch.partition, examples)
         return Effects(
             deltas=[*self._deltas(batch.partition, updates, asked), *lessons],
             rows={
@@ -119,7 +154,7 @@ class ProfilesHandler:
                 "erasures": entered,
                 "profiles": [update.row for update in updates],
             },
-            outputs=await self._outputs(batch, updates),
+            outputs=[*self._void(batch.partition, updates), *self._addressed(sent, batch.partition)],
             rejections=rejections,
         )
 
@@ -145,10 +180,11 @@ class ProfilesHandler:
             key = recommendation_id(user, f"merges/{batch.partition}", joined.offset, self._policy.name)
             profile = merging.whole(before, joined)
             dues.append(_Due(user, profile, key, trigger, _newest_time(profile, move.time), {place: joined.offset}))
+        sent, _ = await self._recommended(dues, ())
         return Effects(
             deltas=taken.requests,
             rows={"profiles": taken.rows},
-            outputs=self._addressed(await self._recommended(dues), batch.partition),
+            outputs=self._addressed(sent, batch.partition),
             rejections=taken.rejections,
         )
 
@@ -196,7 +232,7 @@ class ProfilesHandler:
             for (key, arrivals), old in zip(by_key.items(), before, strict=True)
         ]
 
-    async def _outputs(self, batch: Batch, updates: Sequence[_Update]) -> list[Output]:
+    def _dues(self, batch: Batch, updates: Sequence[_Update]) -> list[_Due]:
         # A replay may redeliver events from before the row's offset: what they led to was superseded, and sent.
         current = [
             update for update in updates if update.events and update.events[-1].arrival.offset == update.profile.offset
@@ -213,33 +249,50 @@ class ProfilesHandler:
             if update.joined.offset >= 0:
                 rests_on[f"{self._topics.merges.name}/{batch.partition}"] = update.joined.offset
             dues.append(_Due(update.shopper, profile, key, trigger, _newest_time(profile, last.event.time), rests_on))
-        sent = await self._recommended(dues)
+        return dues
+
+    def _observe(self, updates: Sequence[_Update], sent: Iterable[Recommendation]) -> None:
         if self.observer is not None:
             events = [event for update in updates for event in update.events]
             self.observer.handled(events, len(events) - sum(len(update.new) for update in updates), sent)
-        void = [update.shopper for update in updates if update.gone]
-        topic = self._topics.recommendations.name
-        gone = [Output(topic, shopper.encode(), None, batch.partition) for shopper in void]
-        return gone + self._addressed(sent, batch.partition)
 
-    async def _recommended(self, dues: Sequence[_Due]) -> list[Recommendation]:
-        replica = self._replica.pinned()
-        as_of = replica.rests_on()
-        slates = await recommend([Shopper(due.profile, due.time, due.key) for due in dues], replica, self._policy)
-        return [
+    def _void(self, partition: int, updates: Sequence[_Update]) -> list[Output]:
+        topic = self._topics.recommendations.name
+        return [Output(topic, update.shopper.encode(), None, partition) for update in updates if update.gone]
+
+    async def _recommended(
+        self, dues: Sequence[_Due], moments: Sequence[Moment]
+    ) -> tuple[list[Recommendation], list[Example]]:
+        """What is due, and what moments teach; together with what other partitions ask meanwhile."""
+        wanted = [Shopper(due.profile, due.time, due.key) for due in dues] if self._speaks else []
+        answers = await self._together([*wanted, *moments])
+        said = [answer for answer in answers if isinstance(answer, _Said)]
+        sent = [
             Recommendation(
                 id=due.key,
                 user=due.shopper,
                 time=due.time,
                 trigger=due.trigger,
-                items=slate.items,
-                as_of={**as_of, **due.rests_on},
-                model=replica.model,
+                items=one.slate.items,
+                as_of={**one.as_of, **due.rests_on},
+                model=one.model,
                 policy=self._policy.name,
-                stage=slate.stage,
+                stage=one.slate.stage,
             )
-            for due, slate in zip(dues, slates, strict=True)
+            for due, one in zip(dues, said, strict=self._speaks)
         ]
+        return sent, [answer for answer in answers if isinstance(answer, Example)]
+
+    async def _answers(self, asked: Sequence[Shopper | Moment]) -> list["_Said | Example | None"]:
+        replica = self._replica.pinned()
+        as_of, model = replica.rests_on(), replica.model
+        shoppers = [one for one in asked if isinstance(one, Shopper)]
+        moments = [one for one in asked if isinstance(one, Moment)]
+        slates, examples = await recommend_and_learn(
+            shoppers, moments, replica, self._policy, self._learning.candidates
+        )
+        said, taught = iter(slates), iter(examples)
+        return [_Said(next(said), model, as_of) if isinstance(one, Shopper) else next(taught) for one in asked]
 
     def _addressed(self, sent: Iterable[Recommendation], partition: int) -> list[Output]:
         topic = self._topics.recommendations.name

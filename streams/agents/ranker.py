@@ -1,6 +1,6 @@
 """Ranker agent: examples of what shoppers did next in, the weights of the ranker out.
 
-profiles ──► ExampleMaker ──► shop.examples.v1 ──► RankerHandler ──► table `ranker` = shop.ranker.v1 ──► replicas
+profiles ──► moments ──► shop.examples.v1 ──► RankerHandler ──► table `ranker` = shop.ranker.v1 ──► replicas
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,12 @@ from streams.agents.decoding import decoded
 from streams.core import merging
 from streams.core import profile as profiles
 from streams.core.events import Arrival
-from streams.core.halflives import HALF_LIVES, HalfLives
+from streams.core.halflives import HalfLives
 from streams.core.merging import Joined
-from streams.core.policy import Policy
 from streams.core.profile import Profile
-from streams.core.ranking import RATE
+from streams.core.ranking import RATE, Example
 from streams.engine.effects import Batch, Effects, Output, Reader
-from streams.lessons import Moment, examples
-from streams.replicas import Replica
+from streams.lessons import Moment
 from streams.settings import Settings
 from streams.topics import Topic
 
@@ -41,6 +39,9 @@ class Learning(NamedTuple):
     eager: int = 20_000
 
 
+NOT_AT_ALL = Learning(sampling=0.0)
+
+
 def learning_of(settings: Settings) -> Learning:
     """How the settings want the ranker to learn."""
     return Learning(settings.ranker_sampling, settings.ranker_rate)
@@ -57,57 +58,49 @@ class Doing(NamedTuple):
     joined: Joined = NOBODY
 
 
-class ExampleMaker:
-    """Makes examples of what shoppers did, from the state before they did it.
+def moments_of(doings: Iterable[Doing], learning: Learning, examples: int, half_lives: HalfLives) -> list[Moment]:
+    """The moments of a batch that become examples, by offset.
 
-    Which moments become examples depends on the ids of their events, once so much has been learnt that they are
-    sampled. What an example says rests on the shared state as this worker has it, so it is sent, not made again: the
-    weights are a function of the topic of examples.
+    Which ones depends on the ids of their events, once so much has been learnt that they are sampled. What an example
+    says rests on the shared state as this worker has it, so it is sent, not made again: the weights are a function of
+    the topic of examples.
+
+    Args:
+        doings: what shoppers did.
+        learning: how the ranker learns.
+        examples: how many it has learnt from.
+        half_lives: that profiles are folded with.
     """
+    share = 1.0 if learning.sampling > 0 and examples < learning.eager else learning.sampling
+    if share <= 0:
+        return []
+    moments = (moment for doing in doings for moment in _moments(doing, share, half_lives))
+    return sorted(moments, key=lambda moment: moment.offset)
 
-    def __init__(
-        self, replica: Replica, policy: Policy, topic: Topic, learning: Learning, half_lives: HalfLives = HALF_LIVES
-    ) -> None:
-        self._half_lives = half_lives
-        self._replica = replica
-        self._policy = policy
-        self._topic = topic
-        self._learning = learning
 
-    async def __call__(self, origin: int, doings: Iterable[Doing]) -> list[Output]:
-        """Examples of a batch of events of the partition `origin`: one record, so that none overtakes another."""
-        if self._learning.sampling <= 0:
-            return []
-        eager = self._replica.ranker.examples < self._learning.eager
-        share = 1.0 if eager else self._learning.sampling
-        chosen = sorted(
-            (moment for doing in doings for moment in self._moments(doing, share)), key=lambda moment: moment.offset
-        )
-        found = await examples(chosen, self._replica, self._policy, self._learning.candidates)
-        if not found:
-            return []
-        return [Output(self._topic.name, None, ranking_codec.encode_examples(origin, found), 0)]
+def example_records(topic: Topic, origin: int, found: Sequence[Example]) -> list[Output]:
+    """Examples of a batch of events of the partition `origin`: one record, so that none overtakes another."""
+    return [Output(topic.name, None, ranking_codec.encode_examples(origin, found), 0)] if found else []
 
-    def _moments(self, doing: Doing, share: float) -> Iterator[Moment]:
-        """The sampled moments of a shopper: what they did at one time, in a row, that speaks for an item.
 
-        A moment that goes on from before the batch is none: what came before it would be told by itself.
-        """
-        before, taken = doing.before, 0
-        newest = before.recent[-1].time if before.recent else -1
-        for time, group in groupby(doing.new, key=_time):
-            arrivals = list(group)
-            told = [
-                arrival for arrival in arrivals if arrival.interaction is not None and arrival.interaction.weight > 0
-            ]
-            if told and time is not None and time > newest and _sampled(told[0].event, share):
-                known = before
-                if taken:
-                    known = profiles.absorb(before, doing.new[:taken], doing.new[taken - 1].offset, self._half_lives)
-                items = frozenset(arrival.interaction.item for arrival in told if arrival.interaction is not None)
-                yield Moment(merging.whole(known, doing.joined), time, told[0].offset, items)
-            taken += len(arrivals)
-            newest = max(newest, time or newest)
+def _moments(doing: Doing, share: float, half_lives: HalfLives) -> Iterator[Moment]:
+    """The sampled moments of a shopper: what they did at one time, in a row, that speaks for an item.
+
+    A moment that goes on from before the batch is none: what came before it would be told by itself.
+    """
+    before, taken = doing.before, 0
+    newest = before.recent[-1].time if before.recent else -1
+    for time, group in groupby(doing.new, key=_time):
+        arrivals = list(group)
+        told = [arrival for arrival in arrivals if arrival.interaction is not None and arrival.interaction.weight > 0]
+        if told and time is not None and time > newest and _sampled(told[0].event, share):
+            known = before
+            if taken:
+                known = profiles.absorb(before, doing.new[:taken], doing.new[taken - 1].offset, half_lives)
+            items = frozenset(arrival.interaction.item for arrival in told if arrival.interaction is not None)
+            yield Moment(merging.whole(known, doing.joined), time, told[0].offset, items)
+        taken += len(arrivals)
+        newest = max(newest, time or newest)
 
 
 def _time(arrival: Arrival) -> int | None:

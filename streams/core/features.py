@@ -106,6 +106,13 @@ class Batch:
     starts: Places
 
 
+class Seen(NamedTuple):
+    """What the ranker sees of candidates: float32 (m, len(FEATURES)); int64 (m,), 1 for what was had before, else 0."""
+
+    matrix: Matrix
+    had: Places
+
+
 def batched(found: Sequence[Candidates], weights: Floats, k: float) -> Batch:
     """Candidates as flat arrays, fused: Σ_channel weight / (k + rank). weights: float64 (channels,)."""
     starts = np.cumsum([0, *(len(one.places) for one in found)])
@@ -116,12 +123,8 @@ def batched(found: Sequence[Candidates], weights: Floats, k: float) -> Batch:
     return Batch(owner, place, ranks, parts, parts.sum(axis=1), starts)
 
 
-def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit], stock: Stock) -> tuple[Matrix, Places]:
-    """The features of every candidate, and in which contexts it stands.
-
-    Returns:
-        float32 (m, len(FEATURES)), and int64 (m,): 1 for what the shopper had to do with before, else 0.
-    """
+def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit], stock: Stock) -> Seen:
+    """The features of every candidate, and whether the shopper had to do with it before."""
     columns = np.zeros((len(FEATURES), len(batch.owner)))
     now = np.array([visit.now for visit in visits], np.int64)
     best = np.zeros(len(visits))
@@ -140,7 +143,7 @@ def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit],
     _shown(columns, visits, keys, stock)
     had |= _done(columns, batch, ring, now, keys)
     columns[COLUMN["bias"]] = 1.0
-    return np.ascontiguousarray(columns.T, np.float32), had.astype(np.int64)
+    return Seen(np.ascontiguousarray(columns.T, np.float32), had.astype(np.int64))
 
 
 def buckets(visit: Visit) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from index.exact import ExactIndex
 from streams.agents.encoder import EncoderHandler
 from streams.agents.neighbours import NeighboursHandler
 from streams.agents.profiles import ProfilesHandler
-from streams.agents.ranker import ExampleMaker, Learning, RankerHandler
+from streams.agents.ranker import NOT_AT_ALL, Learning, RankerHandler
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.engine.effects import Batch, Effects, Handler
@@ -53,9 +53,7 @@ class Shop:
             "profiles": {}, "trending": {}, "erasures": {}, "neighbours": {}, "ranker": {}, "embeddings": {},
             "embeddings_b": {}, "head": {},
         }  # fmt: skip
-        self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), limits)
-        if learning:
-            self.profiles.learner = ExampleMaker(self.replica, policy or Policy(), TOPICS.examples, learning)
+        self.profiles = ProfilesHandler(TOPICS, self.replica, policy or Policy(), limits, learning or NOT_AT_ALL)
         self.ranker = RankerHandler(Learning().rate)
         self.examples_sent: list[FakeRecord] = []
         self.items = EncoderHandler(ItemEncoder(self.encoder), limits)
