@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from encoders.base import EncoderError
+from index.attributes import ID, Filter
 from index.base import Vectors
 from streams.core.eligible import Eligibility
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
@@ -38,10 +39,13 @@ OVERSAMPLE = 3
 """So many times what is wanted is asked of the index, for what cannot be bought falls out."""
 
 WIDER = 4
-"""So many times more is asked for where rules leave too few."""
+"""So many times more is asked for where rules leave too few of what the index lets through."""
 
 FARTHEST = 10_000
-"""No more of the nearest are looked at: what rules leave beyond is hardly near."""
+"""Where more would have to be asked for, the rules choose from the whole catalogue first."""
+
+TOGETHER = 1_000
+"""So many items are held against rules before others get their turn."""
 
 
 class Wish(NamedTuple):
@@ -164,9 +168,9 @@ class Serving:
     async def nearest(
         self, query: Vectors, count: int, replica: Replica, rules: Sequence[Rule] = (), but: Collection[str] = ()
     ) -> Near:
-        """Items near to a vector, those that can be bought and meet the rules.
+        """The items nearest to a vector that can be bought and meet the rules: as many as wanted, or all there are.
 
-        Where rules leave too few of the nearest, more are asked for, up to `FARTHEST`.
+        Where the rules leave too few of the nearest, the index is asked for the nearest of those that they can leave.
 
         Args:
             query: float32 (1, dim), not zero.
@@ -175,14 +179,19 @@ class Serving:
             rules: on items; what they say of a shopper holds for nobody.
             but: items to leave out.
         """
-        asked = OVERSAMPLE * count + len(but)
+        asked, where = OVERSAMPLE * count + len(but), None
         while True:
-            (found,) = await replica.nearest(query, asked)
+            (found,) = await replica.nearest(query, asked, where)
             good = (item for item in found if item not in but and replica.available(item))
             items = list(islice(_met(rules, replica, good), count))
-            if len(items) == count or len(found) < asked or asked >= FARTHEST:
+            if len(items) == count or len(found) < asked:
                 break
-            asked = min(FARTHEST, WIDER * asked)
+            if where is None:
+                where = replica.told.filter(rules)
+            elif asked < FARTHEST:
+                asked = min(FARTHEST, WIDER * asked)
+            else:  # what the index was told says little of these rules
+                asked, where = count + len(but), Filter.of({ID: await _all_met(rules, replica)})
         vectors = await replica.vectors(items)
         cosines = vectors @ (query[0] / np.linalg.norm(query[0])) if items else []
         return Near(items, [round(float(cosine), 4) for cosine in cosines])
@@ -212,6 +221,16 @@ class Serving:
 def _met(rules: Sequence[Rule], replica: Replica, items: Iterable[str]) -> Iterator[str]:
     """Those of some items that meet rules, in their order; nobody in particular asks."""
     return Eligibility(rules, replica.facts.__getitem__, Profile(), 0).kept(items)
+
+
+async def _all_met(rules: Sequence[Rule], replica: Replica) -> list[str]:
+    """All items of the catalogue that can be bought and meet rules."""
+    every = list(replica.facts)
+    met: list[str] = []
+    for start in range(0, len(every), TOGETHER):
+        met += _met(rules, replica, filter(replica.available, every[start : start + TOGETHER]))
+        await asyncio.sleep(0)
+    return met
 
 
 class NoEncoderError(UpwellError):

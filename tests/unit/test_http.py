@@ -8,8 +8,6 @@ import msgspec
 import pytest
 from aiohttp import ClientResponse, web
 
-from streams import serving
-from streams.core.rules import parse_filter
 from streams.engine.publisher import PublishError
 from streams.settings import ApiSettings
 from streams.web import admission
@@ -372,30 +370,6 @@ async def test_lists_are_filtered_by_rules(
         assert set(items) == {"tea", "green tea"}
     else:
         assert set(items) == found
-
-
-async def test_a_filter_that_few_meet_is_looked_for_farther_away(
-    shop: HttpShop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-    nearest = shop.shop.replica.nearest
-
-    async def counting(queries: Any, count: int) -> list[list[str]]:
-        asked.append(count)
-        return await nearest(queries, count)
-
-    monkeypatch.setattr(serving, "OVERSAMPLE", 1)
-    monkeypatch.setattr(serving, "WIDER", 2)
-    monkeypatch.setattr(shop.shop.replica, "pinned", lambda: shop.shop.replica)
-    monkeypatch.setattr(shop.shop.replica, "nearest", counting)
-    everything = await shop.serving.similar("milk", 9)
-    last = everything.items[-1]
-    rules = (parse_filter(f'id = "{last}"'),)
-    asked.clear()
-    assert (await shop.serving.similar("milk", 1, rules)).items == [last]
-    assert asked == [2, 4, 8, 16]
-    monkeypatch.setattr(serving, "FARTHEST", 4)
-    assert (await shop.serving.similar("milk", 1, rules)).items == []
 
 
 @pytest.mark.parametrize("path", ["/v1/items/milk/similar", "/v1/items/milk/also-bought", "/v1/trending"])
