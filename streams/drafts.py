@@ -5,8 +5,8 @@ profile ─► interests ─► index ─► channels ─► features ─┬─�
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from streams.core.items import Places
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
 from streams.core.ranking import Contexts, Example, Floats
+from streams.core.rules import Rule
 from streams.core.rules.syntax import Group
 from streams.lessons import Moment
 from streams.replicas import Facts, Replica
@@ -166,7 +167,24 @@ async def _visits(shoppers: Sequence[Shopper | Moment], replica: Replica, policy
         if segment:
             popular = replica.items.places(replica.boards[segment].top(len(replica.facts)))
         visits.append(Visit(known, now, near, shown, popular, segment, eligible))
+    few = [number for number, visit in enumerate(visits) if visit.eligible.drops and _lacks(visit, replica, policy)]
+    if few:
+        found = await _nearest([wanted[number] for number in few], tastes, replica, policy, policy.rules)
+        for number, near in zip(few, found, strict=True):
+            visits[number] = replace(visits[number], near=near)
     return visits, tastes
+
+
+def _lacks(visit: Visit, replica: Replica, policy: Policy) -> bool:
+    """Whether the rules leave a shopper too few of the nearest items, and there are items farther away."""
+    if not any(len(near.places) == _asked(policy) for near in visit.near):
+        return False
+    known, items = visit.profile, replica.items
+    barred = profile.rejected(known) | profile.in_cart(known) | profile.owned(known) | policy.excluded
+    order = channels.merged([near.places for near in visit.near])
+    open_to = (items.ids[place] for place in order[items.available.values[order]])
+    kept = visit.eligible.kept(item for item in open_to if item not in barred)
+    return next(islice(kept, policy.pool - 1, None), None) is None
 
 
 async def lookup(replica: Replica, items: Iterable[str]) -> Lookup:
@@ -181,9 +199,9 @@ async def lookup(replica: Replica, items: Iterable[str]) -> Lookup:
 
 
 async def _nearest(
-    wanted: Sequence[Sequence[Interest]], tastes: Lookup, replica: Replica, policy: Policy
+    wanted: Sequence[Sequence[Interest]], tastes: Lookup, replica: Replica, policy: Policy, rules: Sequence[Rule] = ()
 ) -> list[list[Near]]:
-    """For each shopper, for each interest that has a direction: the nearest items."""
+    """For each shopper, for each interest that has a direction: the nearest items, of those that rules can leave."""
     found: list[list[Near]] = [[] for _ in wanted]
     asked, queries = [], []
     for owner, interests in enumerate(wanted):
@@ -194,7 +212,8 @@ async def _nearest(
                 queries.append(query)
     if queries:
         steered = replica.steered(np.stack(queries))
-        lists, cosines = await replica.search(steered, _asked(policy))
+        where = replica.told.filter(rules) if rules else None
+        lists, cosines = await replica.search(steered, _asked(policy), where)
         for (owner, name), ids, near in zip(asked, lists, cosines, strict=True):
             found[owner].append(Near(name, replica.items.places(ids), near))
     return found

@@ -9,10 +9,13 @@ import pytest
 from index.attributes import Filter
 from streams import serving
 from streams.core.policy import Policy
-from streams.core.rules import Rule, parse_filter
+from streams.core.profile import Profile, fold
+from streams.core.rules import Rule, parse_all, parse_filter
+from streams.edge import AcceptedEvent, accept_event
+from streams.recommender import Shopper, recommend
 from streams.replicas import Replica
 from streams.serving import Serving
-from tests.unit.records import item
+from tests.unit.records import LIMITS, NOW, FakeRecord, event, item
 from tests.unit.shop import TOPICS, Shop
 
 COUNT = 300
@@ -121,3 +124,53 @@ def test_what_is_told_follows_the_catalogue(serves: Serving, shop: Shop) -> None
     shop.catalogue(item("thing 293", 1002, brand="rare", available=False), item("new", 1003, brand="rare"))
     found = asyncio.run(serves.similar("thing 0", 20, (parse_filter('brand = "rare"'),)))
     assert sorted(found.items) == ["new", "thing 151", "thing 8"]
+
+
+def recommended(shop: Shop, policy: Policy) -> list[tuple[str, float, str]]:
+    profile = fold(Profile(), [accepted(event(n, item=f"thing {n}", type="view")).arrival for n in range(3)])
+    (slate,) = asyncio.run(recommend([Shopper(profile, NOW + 10)], shop.replica, policy))
+    return [(entry.item, entry.score, entry.channel) for entry in slate.items]
+
+
+def accepted(record: FakeRecord) -> AcceptedEvent:
+    found = accept_event(record, LIMITS)
+    assert isinstance(found, AcceptedEvent)
+    return found
+
+
+def of(*rules: str, pool: int = 10) -> Policy:
+    return Policy(size=10, pool=pool, rules=parse_all(rules), exploration=0.0)
+
+
+def without_filters(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
+    search = shop.replica.search
+
+    async def unfiltered(queries: Any, count: int, where: Filter | None = None) -> Any:
+        return await search(queries, count)
+
+    monkeypatch.setattr(Replica, "search", lambda self, *asked: unfiltered(*asked))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ('include brand = "rare"', {"thing 7", "thing 151", "thing 293"}),
+        ('include id in ("thing 299", "thing 9", "nobody")', {"thing 299"}),
+        ('exclude not brand = "rare" or price > 20', {"thing 7", "thing 151"}),
+        ("include price < 0.85 and price > 0.45", {"thing 4", "thing 5", "thing 6", "thing 7"}),
+    ],
+)
+def test_a_recommendation_is_as_long_as_rules_can_make_it(
+    shop: Shop, rule: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {one for one, _, _ in recommended(shop, of(rule))} == expected
+    without_filters(monkeypatch, shop)
+    assert {one for one, _, _ in recommended(shop, of(rule))} < expected
+
+
+@pytest.mark.parametrize("rule", ['include brand = "common"', 'exclude brand = "rare"', "exclude price > 100"])
+def test_rules_that_leave_enough_change_nothing(shop: Shop, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recommended(shop, of(rule))
+    assert len(before) == 10
+    without_filters(monkeypatch, shop)
+    assert recommended(shop, of(rule)) == before
