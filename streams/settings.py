@@ -304,8 +304,13 @@ class ApiSettings(BaseSettings):
     concurrency: int = Field(64, ge=1, description="requests worked on at a time")
     queue: int = Field(256, ge=0, description="requests waiting for their turn; more are answered 503 at once")
     deadline_ms: int = Field(2_000, ge=1, description="a request not answered by then is answered 503 or 504")
+    connections: int = Field(1_024, ge=1, description="connections at a time; more are answered 503 and closed")
+    connections_each: int = Field(512, ge=1, description="connections of one address at a time")
     idle_s: float = Field(
-        30.0, gt=0, description="a connection without a request, or with one whose headers do not end, is closed then"
+        30.0,
+        gt=0,
+        description="a connection without a request, with one whose headers do not end, or whose client does not take "
+        "its answer, is closed then",
     )
     max_body_bytes: int = Field(8_388_608, ge=1_024, description="larger request bodies are refused")
 

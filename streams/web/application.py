@@ -22,7 +22,7 @@ from streams.web.gate import Gate
 from streams.web.keys import Scope
 from streams.web.live import Live
 from streams.web.metrics import HttpMetrics
-from streams.web.problems import Kind, Problem, retry_after
+from streams.web.problems import Kind, Problem, named, retry_after
 from streams.web.routes import ROUTES, Body, Route
 from streams.web.stream import stream
 
@@ -155,6 +155,4 @@ def _closing(live: Live) -> Callable[[web.Application], Awaitable[None]]:
 
 
 async def _headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "upwell"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")
+    named(response)

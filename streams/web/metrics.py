@@ -16,6 +16,10 @@ class HttpMetrics:
             "upwell_http_request_seconds", "From arrival to answer", ["route"], buckets=BUCKETS, registry=registry
         )
         self.waiting = Gauge("upwell_http_waiting", "Requests waiting for their turn", registry=registry)
+        self.connections = Gauge("upwell_http_connections", "Connections that are open", registry=registry)
+        self.turned_away = Counter(
+            "upwell_http_turned_away", "Connections closed at once, for there were too many", registry=registry
+        )
         self.items = Gauge("upwell_serving_items", "Items in the catalogue replica", registry=registry)
         self.searchable = Gauge("upwell_serving_searchable_items", "Items in the index", registry=registry)
         self.profile_lag = Gauge(

@@ -61,18 +61,21 @@ async def read(request: web.Request, types: Iterable[str], max_bytes: int) -> by
     """The body of a request, of one of these media types.
 
     Raises:
-        Problem: it is of another type, or of more than `max_bytes` bytes (after decompression).
+        Problem: it is of another type, of more than `max_bytes` bytes (after decompression), or broken off.
     """
     if request.content_type not in types:
         raise Problem(Kind.MEDIA_TYPE, f"the body must be {' or '.join(types)}, said by Content-Type")
     size, chunks = request.content_length or 0, []
-    if size <= max_bytes:
-        size = 0
-        async for chunk in request.content.iter_chunked(1 << 16):
-            size += len(chunk)
-            if size > max_bytes:
-                break
-            chunks.append(chunk)
+    try:
+        if size <= max_bytes:
+            size = 0
+            async for chunk in request.content.iter_chunked(1 << 16):
+                size += len(chunk)
+                if size > max_bytes:
+                    break
+                chunks.append(chunk)
+    except (web.RequestPayloadError, ConnectionError):  # the latter is counted alone: nobody is there to be told
+        raise Problem(Kind.INVALID, "the body is not what its headers say, or has no end") from None
     if size > max_bytes:
         raise Problem(Kind.TOO_LARGE, f"a body may have {max_bytes} bytes: send it in parts")
     return b"".join(chunks)

@@ -10,8 +10,12 @@ from prometheus_client.registry import Collector
 
 from streams.errors import ConfigError
 from streams.health import Health
+from streams.web.door import Bounds, Door, Site
 
 HOST = "127.0.0.1"
+
+BOUNDS = Bounds(most=64, most_each=64, patience_s=75.0)
+"""Of connections: a few scrapers, which ask at least every minute, and whoever looks."""
 
 HEALTH = web.AppKey("health", Health)
 REGISTRY = web.AppKey("registry", CollectorRegistry)
@@ -131,10 +135,10 @@ async def probes(health: Health, port: int, host: str = HOST) -> AsyncIterator[i
     Raises:
         ConfigError: the port is taken, or the address is none of this machine's.
     """
-    runner = web.AppRunner(application(health), access_log=None)
+    runner = web.AppRunner(application(health))
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = Site(runner, Door(BOUNDS), (host, port), access_log=None, keepalive_timeout=BOUNDS.patience_s)
         try:
             await site.start()
         except OSError as error:

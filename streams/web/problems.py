@@ -67,3 +67,11 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
 def retry_after(kind: Kind, detail: str, seconds: float = 1.0) -> Problem:
     """A problem that passes: come back in so many seconds."""
     return Problem(kind, detail, {"Retry-After": str(max(1, round(seconds)))})
+
+
+def named(response: web.StreamResponse) -> web.StreamResponse:
+    """An answer with the headers that all of them have."""
+    response.headers["Server"] = "upwell"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -41,6 +41,7 @@ from streams.watchdog import guard_loop
 from streams.web import application
 from streams.web.admission import Admission, Buckets
 from streams.web.application import Front
+from streams.web.door import Bounds, Door, Site
 from streams.web.endpoints import Service
 from streams.web.gate import Gate
 from streams.web.gather import Gatherer
@@ -123,7 +124,8 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(task) for task in tasks]
             try:
-                async with _listening(application.build(service, front), told.api, guarded.tls) as url:
+                app = application.build(service, front)
+                async with _listening(app, told.api, guarded.tls, front.metrics) as url:
                     _log.info("listening; reading the topics", url=url)
                     await state.load()
                     background += [
@@ -207,24 +209,30 @@ async def _measured(front: Front, state: _State) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _listening(app: web.Application, api: ApiSettings, tls: ssl.SSLContext | None) -> AsyncIterator[str]:
+async def _listening(
+    app: web.Application, api: ApiSettings, tls: ssl.SSLContext | None, metrics: HttpMetrics
+) -> AsyncIterator[str]:
     """Serve an application; hands out its URL."""
     # The library's own log lines show what a malformed request said.
     quiet = logging.getLogger(f"{__name__}.protocol")
     quiet.setLevel(logging.CRITICAL)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        logger=quiet,
-        max_line_size=LINE_BYTES,
-        # Counts from the connection to the end of the first request's headers, and then between requests: whoever
-        # sends them drop by drop holds no connection for longer.
-        keepalive_timeout=api.idle_s,
-        shutdown_timeout=api.deadline_ms / 1000 + 1,
-    )
+    door = Door(Bounds(api.connections, api.connections_each, api.idle_s), metrics.turned_away.inc)
+    metrics.connections.set_function(lambda: door.open)
+    runner = web.AppRunner(app, shutdown_timeout=api.deadline_ms / 1000 + 1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, api.host, api.port, ssl_context=tls)
+        site = Site(
+            runner,
+            door,
+            (api.host, api.port),
+            tls,
+            access_log=None,
+            logger=quiet,
+            max_line_size=LINE_BYTES,
+            # Counts from the connection to the end of the first request's headers, and then between requests: whoever
+            # sends them drop by drop holds no connection for longer.
+            keepalive_timeout=api.idle_s,
+        )
         try:
             await site.start()
         except OSError as error:

@@ -6,14 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientResponse, web
+from aiohttp import ClientResponse
 
 from streams.engine.publisher import PublishError
-from streams.settings import ApiSettings
 from streams.web import admission
 from streams.web.admission import Buckets
 from streams.web.probes import HEALTH
-from streams.web.serve import _listening
 from tests.unit.http_shop import Company, HttpShop
 from tests.unit.records import event
 
@@ -312,32 +310,6 @@ async def test_metrics_know_templates_not_shoppers(shop: HttpShop) -> None:
     assert 'route="unmatched",status="404"} 1.0' in text
     assert f"upwell_http_request_seconds_count{{{template}}} 2.0" in text
     assert "anna" not in text
-
-
-@pytest.mark.parametrize("dripping", [False, True])
-async def test_a_connection_without_a_whole_request_is_closed(shop: HttpShop, dripping: bool) -> None:
-    """Drop by drop or not at all: headers that do not end hold no connection."""
-    async with (
-        shop.client() as http,
-        _listening(http.app or web.Application(), ApiSettings(port=0, idle_s=0.2), None) as url,
-    ):
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-        writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
-
-        async def drip() -> None:
-            while True:
-                writer.write(b"X-More: x\r\n")
-                await asyncio.sleep(0.02)
-
-        dropping = asyncio.create_task(drip()) if dripping else None
-        try:
-            assert await reader.read() == b""
-        except ConnectionResetError:
-            pass
-        finally:
-            if dropping:
-                dropping.cancel()
-            writer.close()
 
 
 def test_buckets_that_are_full_again_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
