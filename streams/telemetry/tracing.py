@@ -13,15 +13,17 @@ records that carry a trace get spans; where none does, the newest record begins 
 Imported only where `UPWELL_TRACES` is set: without it nothing of this runs.
 """
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from streams.engine.effects import Batch, Effects, Handler, Output, Reader, Record
 from streams.errors import ConfigError
+from streams.telemetry.requests import Context, Underway
 
 try:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -133,6 +135,31 @@ class Tracing:
         )
 
 
+class Requests:
+    """Follows requests over HTTP, from their clients' spans to the headers of the records that they write."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._tracer = provider.get_tracer("upwell")
+
+    @contextlib.contextmanager
+    def follow(self, method: str, route: str, context: Context) -> Iterator[Underway]:
+        """A span for a request; its parent is what the client sent. See `streams.telemetry.requests.Follow`."""
+        span = self._tracer.start_span(
+            f"{method} {route}",
+            context=_propagator.extract({name: value.decode() for name, value in context}),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method, "http.route": route},
+        )
+        request = Underway(_headers_of(span), status=500)
+        try:
+            yield request
+        finally:
+            span.set_attribute("http.response.status_code", request.status)
+            if request.status >= 500:
+                span.set_status(Status(StatusCode.ERROR))
+            span.end()
+
+
 class _Committer:
     def __init__(self, committer: "Commits", begin: Callable[[Batch], list[_Followed]]) -> None:
         self._committer = committer
@@ -185,8 +212,11 @@ def _stamped(outputs: Iterable[Output], followed: Iterable[_Followed]) -> list[O
         if one is None or one.publish is None:
             stamped.append(output)
             continue
-        carrier: dict[str, str] = {}
-        _propagator.inject(carrier, set_span_in_context(one.publish))
-        context = tuple((name, value.encode()) for name, value in carrier.items())
-        stamped.append(replace(output, headers=(*output.headers, *context)))
+        stamped.append(replace(output, headers=(*output.headers, *_headers_of(one.publish))))
     return stamped
+
+
+def _headers_of(span: Span) -> Context:
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier, set_span_in_context(span))
+    return tuple((name, value.encode()) for name, value in carrier.items())

@@ -7,6 +7,7 @@ gate (key, scope, rate) ─► place (capacity, deadline) ─► parsing ─► 
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,9 +16,10 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from streams.health import Health
+from streams.telemetry.requests import Context, Follow, carried, untold
 from streams.web import openapi, page, parsing, probes
 from streams.web.admission import Admission
-from streams.web.endpoints import Service
+from streams.web.endpoints import Lines, Service
 from streams.web.gate import Gate
 from streams.web.keys import Scope
 from streams.web.live import Live
@@ -47,6 +49,7 @@ class Front:
     metrics: HttpMetrics
     live: Live
     max_body_bytes: int
+    follow: Follow = untold
 
 
 def build(service: Service, front: Front) -> web.Application:
@@ -77,11 +80,18 @@ def _matching(path: str) -> str:
 
 def _handler(route: Route, service: Service, front: Front) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        front.gate.let_in(request, route.scope)
-        if front.health.starting:
-            raise retry_after(Kind.NOT_READY, "the topics are still being read", 2)
-        async with front.admission.place():
-            answer = await route.work(service, await _asked(route, request, front.max_body_bytes))
+        with front.follow(route.method, route.path, carried(request.headers)) as underway:
+            try:
+                front.gate.let_in(request, route.scope)
+                if front.health.starting:
+                    raise retry_after(Kind.NOT_READY, "the topics are still being read", 2)
+                async with front.admission.place():
+                    asked = await _asked(route, request, front.max_body_bytes, underway.context)
+                    answer = await route.work(service, asked)
+            except Problem as problem:
+                underway.status = problem.kind.status
+                raise
+            underway.status = route.status
         if route.body is Body.LINES:
             _count_lines(front.metrics, answer)
         return web.Response(body=_encode(answer), status=route.status, content_type=parsing.JSON)
@@ -89,10 +99,11 @@ def _handler(route: Route, service: Service, front: Front) -> Handler:
     return handle
 
 
-async def _asked(route: Route, request: web.Request, max_bytes: int) -> msgspec.Struct | bytes:
+async def _asked(route: Route, request: web.Request, max_bytes: int, trace: Context) -> Any:
+    """What `route.work` gets."""
     if route.body is Body.LINES:
         parsing.refuse_query(request.query)
-        return await parsing.read(request, route.body.value, max_bytes)
+        return Lines(await parsing.read(request, route.body.value, max_bytes), trace)
     assert route.asked is not None  # noqa: S101 - the table says so, and a test goes through it
     if route.body is Body.ONE:
         return await parsing.from_body(request, route.asked, max_bytes)

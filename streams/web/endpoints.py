@@ -22,6 +22,7 @@ from streams.pseudonyms import UnknownVersionError
 from streams.records import Answer as Reply
 from streams.records import RecommendedItem
 from streams.serving import Answer, Near, NoEncoderError, Phrase, Question, Serving, TextSearch, Wish
+from streams.telemetry.requests import Context
 from streams.topics import Topics
 from streams.web.gather import Gatherer
 from streams.web.problems import Kind, Problem, retry_after
@@ -55,6 +56,14 @@ class Service:
     publisher: Publishes
     topics: Topics
     limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A bulk request: its body, and the trace that its records are part of."""
+
+    body: bytes
+    trace: Context = ()
 
 
 async def recommendations(service: Service, asked: RecommendationsAsked) -> Recommendations:
@@ -119,16 +128,16 @@ async def answer(service: Service, asked: AnswersAsked) -> Reply:
     return await service.answering.ask(Asked(given, asked.text, shopper, asked.language, asked.n, now))
 
 
-async def ingest(service: Service, body: bytes, kind: LineKind) -> Ingested:
+async def ingest(service: Service, asked: Lines, kind: LineKind) -> Ingested:
     """Lines of JSON to their topic: those that workers accept, once all replicas have acknowledged them."""
     topic = service.topics.events if kind is LineKind.EVENTS else service.topics.catalogue
     accepted: list[Output] = []
     refused = 0
     errors: list[LineError] = []
-    for line in _lines(body, service.limits):
+    for line in _lines(asked.body, service.limits):
         found = parse(line, service.limits, kind, int(time.time() * 1000))
         if isinstance(found, Outgoing):
-            accepted.append(Output(topic.name, found.key, found.value, found.partition))
+            accepted.append(Output(topic.name, found.key, found.value, found.partition, asked.trace))
             continue
         refused += 1
         if len(errors) < MOST_ERRORS:

@@ -47,7 +47,7 @@ class Route:
     """One address.
 
     `work` gets the service and what was asked: an `asked` Struct parsed from the address, or from the body where that
-    is `ONE` JSON value; or the bytes of `LINES`.
+    is `ONE` JSON value; or `endpoints.Lines`.
     """
 
     method: str
@@ -63,7 +63,7 @@ class Route:
     problems: tuple[Kind, ...] = ()
 
 
-def _ingest(kind: LineKind) -> Callable[[Service, bytes], Awaitable[msgspec.Struct]]:
+def _ingest(kind: LineKind) -> Callable[[Service, does.Lines], Awaitable[msgspec.Struct]]:
     return partial(does.ingest, kind=kind)
 
 

@@ -14,7 +14,7 @@ import logging
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -36,6 +36,7 @@ from streams.settings import ApiSettings, KafkaSettings, Settings
 from streams.snapshots import IndexKeeper
 from streams.telemetry.indexing import Applied, watch_index
 from streams.telemetry.instruments import Telemetry
+from streams.telemetry.requests import Follow, untold
 from streams.topics import Topics, topics
 from streams.watchdog import guard_loop
 from streams.web import application
@@ -116,7 +117,7 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         service = Service(serving, recommending, search, searching, answering, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
         live = Live(contract, state.replica, watch.look, limits_of(settings))
-        front = front_of(told.api, guarded, live)
+        front = replace(front_of(told.api, guarded, live), follow=_follow(stack) if settings.traces else untold)
         tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [searching.run()] if searching else []
         tasks += [search.follow()] if search else []
@@ -185,6 +186,15 @@ class _State:
             self._keeper.save_every(SAVE_S, self.replica),
             watch_index(telemetry, self.replica, self._keeper.directory),
         ]
+
+
+def _follow(stack: contextlib.AsyncExitStack) -> Follow:
+    """Tells OpenTelemetry of requests, until the stack ends."""
+    from streams.telemetry import tracing
+
+    provider = tracing.provider()
+    stack.push_async_callback(asyncio.to_thread, provider.shutdown)
+    return tracing.Requests(provider).follow
 
 
 def front_of(api: ApiSettings, guarded: Secured, live: Live) -> Front:

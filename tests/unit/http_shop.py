@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
@@ -19,6 +20,7 @@ from streams.profile_replica import ProfileReplica
 from streams.records import CatalogueItem
 from streams.serving import Answer, Question, Serving, TextSearch
 from streams.settings import ApiSettings
+from streams.telemetry.requests import Follow, untold
 from streams.web import application
 from streams.web.endpoints import Service
 from streams.web.gather import Gatherer
@@ -121,11 +123,18 @@ class HttpShop:
 
     @asynccontextmanager
     async def client(
-        self, keyring: Keyring | None = None, tokens: Tokens | None = None, *, search: bool = True, **api: Any
+        self,
+        keyring: Keyring | None = None,
+        tokens: Tokens | None = None,
+        *,
+        search: bool = True,
+        follow: Follow = untold,
+        **api: Any,
     ) -> AsyncIterator[Client]:
         """A client of the service, which is ready. `api` are settings."""
         self.live = Live(TOPICS, self.shop.replica, looked, self.limits)
         front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), Secured(keyring, tokens), self.live)
+        front = replace(front, follow=follow)
         front.health.starting = None
         searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
         searching = Gatherer(searcher.vectors) if searcher else None

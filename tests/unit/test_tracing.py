@@ -16,10 +16,17 @@ from streams.engine.commit import Committer
 from streams.engine.effects import Batch, Effects, Handler, Output, Reader, Rejection, RejectReason
 from streams.engine.publisher import TopicPartition
 from streams.engine.stats import Stats
-from streams.telemetry.tracing import MOST, Tracing
-from tests.unit.records import NOW, FakeRecord
+from streams.telemetry.requests import carried
+from streams.telemetry.tracing import MOST, Requests, Tracing
+from tests.unit.http_shop import HttpShop
+from tests.unit.records import NOW, FakeRecord, event
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def shop() -> HttpShop:
+    return HttpShop()
 
 
 def traced(number: int, key: str = "ann", trace: str = TRACE, flags: str = "01") -> FakeRecord:
@@ -178,8 +185,63 @@ async def test_a_batch_that_is_given_up_ends_its_spans() -> None:
     assert publish.status.status_code is StatusCode.ERROR
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/items"])
+async def test_what_a_client_began_goes_on_in_what_it_writes(shop: HttpShop, path: str) -> None:
+    lines = event(9).value if path == "/v1/events" else b'{"id": "x", "title": "X"}'
+    sent = {"Content-Type": "application/x-ndjson", "traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "shop=7"}
+    async with shop.client() as http, http.post(path, data=lines, headers=sent) as response:
+        assert response.status == 200
+    (output,) = shop.log.written
+    assert dict(output.headers) == {"traceparent": sent["traceparent"].encode(), "tracestate": b"shop=7"}
+
+
+@pytest.mark.parametrize(
+    ("parent", "state", "kept"),
+    [
+        (f"00-{TRACE}-{PARENT}-00", "", 1),
+        (f"01-{TRACE}-{PARENT}-00-more", "a=1,b=2", 2),
+        (f"00-{TRACE}-{PARENT}-01", "a=\u00fc", 1),
+        (f"00-{TRACE}-{PARENT}-01", "a" * 513, 1),
+        (f"ff-{TRACE}-{PARENT}-01", "a=1", 0),
+        (f"00-{'0' * 32}-{PARENT}-01", "a=1", 0),
+        (f"00-{TRACE}-{'0' * 16}-01", "a=1", 0),
+        (f"00-{TRACE.upper()}-{PARENT}-01", "a=1", 0),
+        (f"00-{TRACE}-{PARENT}-01-{'x' * 81}", "", 0),
+        ("anna", "anna", 0),
+        ("", "a=1", 0),
+    ],
+)
+def test_only_a_sound_context_is_carried(parent: str, state: str, kept: int) -> None:
+    assert len(carried({"traceparent": parent, "tracestate": state})) == kept
+
+
+async def test_a_request_has_a_span_between_its_client_and_its_records(shop: HttpShop) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    lines = {"Content-Type": "application/x-ndjson", **trace}
+    async with shop.client(follow=Requests(provider).follow) as http:
+        await http.post("/v1/events", data=event(9).value, headers=lines)
+        await http.get("/v1/users/anna/recommendations?n=0", headers=trace)
+        shop.serving.recommend = None  # type: ignore[assignment, method-assign]
+        await http.get("/v1/users/anna/recommendations", headers=trace)
+    spans = {span.attributes["http.response.status_code"]: span for span in exporter.get_finished_spans()}  # type: ignore[index]
+    assert {status: span.name for status, span in spans.items()} == {
+        200: "POST /v1/events",
+        400: "GET /v1/users/{id}/recommendations",
+        500: "GET /v1/users/{id}/recommendations",
+    }
+    assert {ids(span)[::2] for span in spans.values()} == {(TRACE, PARENT)}
+    assert {span.kind for span in spans.values()} == {SpanKind.SERVER}
+    assert [status for status, span in spans.items() if span.status.status_code is StatusCode.ERROR] == [500]
+    assert trace_of(shop.log.written[0]) == (TRACE, ids(spans[200])[1])
+    assert "anna" not in " ".join(span.to_json() for span in spans.values())
+
+
 def test_nothing_of_it_is_loaded_unless_it_is_wanted() -> None:
-    seen = "import sys, streams.worker; print(any(name.startswith('opentelemetry') for name in sys.modules))"
+    loaded = "any(name.startswith('opentelemetry') for name in sys.modules)"
+    seen = f"import sys, streams.worker, streams.web.serve; print({loaded})"
     done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
