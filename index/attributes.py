@@ -73,8 +73,9 @@ class _Column:
     holding: dict[Value, list[int]] = field(default_factory=dict)
 
     def number(self, values: frozenset[Value]) -> int:
-        number = self.numbers.setdefault(values, len(self.sets))
-        if number == len(self.sets):
+        number = self.numbers.get(values)
+        if number is None:
+            number = self.numbers[values] = len(self.sets)
             self.sets.append(values)
             for value in values:
                 self.holding.setdefault(value, []).append(number)
@@ -117,7 +118,7 @@ class Attributes:
         self._columns: dict[str, _Column] = {}
 
     def put(self, slots: Slots, records: Sequence[Mapping[str, Values]]) -> None:
-        """Replace all attributes of the rows at `slots`; slots below 0 are passed over.
+        """Replace all attributes of the rows at `slots`. Those below 0 are passed over; the last record of a slot counts.
 
         Raises:
             IndexInputError: as many records as there are not slots, a value of another type, or an attribute `id`.
@@ -126,20 +127,24 @@ class Attributes:
             raise IndexInputError(f"{len(records)} attribute records for {len(slots)} ids")
         if any(ID in record for record in records):
             raise IndexInputError(f"an attribute is called {ID!r}: every item has that one, and it cannot be described")
-        sets = [{name: _value_set(values) for name, values in record.items()} for record in records]
+        told: dict[str, tuple[list[int], list[frozenset[Value]]]] = {}
+        last = dict(zip(slots.tolist(), records, strict=True))
+        for slot, record in last.items():
+            for name, values in record.items():
+                at, sets = told.setdefault(name, ([], []))
+                at.append(slot)
+                sets.append(self._checked(name, values))
         known = slots[slots >= 0]
         rows = int(known.max(initial=-1)) + 1
         for column in self._columns.values():
             column.reserve(rows)
             column.codes[known] = 0
-        for slot, record in zip(slots.tolist(), sets, strict=True):
-            if slot < 0:
-                continue
-            for name, values in record.items():
-                column = self._columns.setdefault(name, _Column())
-                column.reserve(rows)
-                column.codes[slot] = column.number(values)
-        for column in self._columns.values():
+        for name, (at, sets) in told.items():
+            column = self._columns.setdefault(name, _Column())
+            column.reserve(rows)
+            numbers = np.array([column.number(values) for values in sets], dtype=np.int32)
+            own = np.array(at, dtype=np.int64)
+            column.codes[own[own >= 0]] = numbers[own >= 0]
             column.tidy()
 
     def followed(self, removal: Removal) -> None:
@@ -186,6 +191,12 @@ class Attributes:
             for values in sets:
                 column.number(frozenset(values))
         return attributes
+
+    def _checked(self, name: str, values: Values) -> frozenset[Value]:
+        """The values as a set that can be held; a set that is held already need not be looked into."""
+        if type(values) is frozenset and (column := self._columns.get(name)) and values in column.numbers:
+            return values
+        return _value_set(values)
 
     def _column_mask(self, name: str, values: frozenset[Value], rows: int, slots_of: SlotsOf) -> Mask:
         if name == ID:

@@ -10,6 +10,7 @@ within one band of numbers, long texts), the rules have the last word on what it
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from index.attributes import ID, Filter, Values
 from streams.core.eligible import Described
@@ -58,12 +59,12 @@ class Told:
         found: dict[str, Values] = {"available": facts.available}
         for field, text in (("category", facts.category), ("brand", facts.brand)):
             if text is not None:
-                found[field] = (HAS, _word(text))
+                found[field] = _words(text, "str")
         if facts.price is not None:
-            found["price"] = (HAS, _word(facts.price))
+            found["price"] = _words(facts.price, "float")
         for name, value in facts.attributes.items():
             if value is not None and self._knows(name):
-                found[_ATTRIBUTE + name] = (HAS, _word(value))
+                found[_ATTRIBUTE + name] = _words(value, type(value).__name__)
         return found
 
     def filter(self, rules: Sequence[Rule]) -> Filter:
@@ -146,6 +147,12 @@ def _all(parts: Iterable[Filter | None]) -> Filter | None:
 def _any(parts: Sequence[Filter | None]) -> Filter | None:
     some = [part for part in parts if part is not None]
     return Filter.of(either=some) if len(some) == len(parts) else None
+
+
+@lru_cache(maxsize=65_536)
+def _words(value: Value, kind: str) -> frozenset[str | bool]:
+    """What the index is told of a field that has a value. `kind`: its type, since 1.0 is equal to true."""
+    return frozenset((HAS, _word(value)))
 
 
 def _word(value: Value) -> str:

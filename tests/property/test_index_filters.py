@@ -153,3 +153,10 @@ def test_values_that_nobody_has_any_more_are_forgotten() -> None:
     assert index.search(POOL[:1], 1, Filter.of({"colour": "199-7"}))[0] == [[NAMES[7]]]
     assert len(index.search(POOL[:1], 30, Filter.of({"colour": "red"}))[0][0]) == 10
     assert len(index.search(POOL[:1], 30, Filter.of({"tags": "a"}, {"colour": "0-0"}))[0][0]) == 30
+
+
+def test_the_last_record_of_an_id_counts() -> None:
+    index = HnswIndex(DIM)
+    index.upsert(["a"], POOL[:1])
+    index.describe(["a", "nobody", "a"], [{"colour": "red", "tags": "x"}, {"colour": "red"}, {"tags": "y"}])
+    assert index.search(POOL[:1], 1, Filter.of({"tags": "y"}, {"colour": "red"}))[0] == [["a"]]
