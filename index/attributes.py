@@ -118,7 +118,7 @@ class Attributes:
         self._columns: dict[str, _Column] = {}
 
     def put(self, slots: Slots, records: Sequence[Mapping[str, Values]]) -> None:
-        """Replace all attributes of the rows at `slots`. Those below 0 are passed over; the last record of a slot counts.
+        """Replace all attributes of the rows at `slots`, passing over those below 0; the last record of a slot counts.
 
         Raises:
             IndexInputError: as many records as there are not slots, a value of another type, or an attribute `id`.
