@@ -26,7 +26,7 @@ from streams.core.events import WEIGHTS, EventType
 from streams.edge import Limits, accept_event, accept_item, accept_question
 from streams.engine.effects import Rejection
 from streams.errors import DataError
-from streams.partitioning import partition_of
+from streams.partitioning import chooser, partition_of
 from streams.records import Answer, CatalogueItem, Event, Question, Recommendation
 from streams.taking import TopicReader
 from streams.topics import topics
@@ -90,7 +90,13 @@ class Producer:
     def __init__(self, bootstrap: str, shop: str = SHOP, limits: Limits = _LIMITS, **options: Any) -> None:
         self._topics = topics(shop)
         self._limits = limits
-        self._options = {"bootstrap_servers": bootstrap, "acks": "all", "enable_idempotence": True, **options}
+        self._options = {
+            "bootstrap_servers": bootstrap,
+            "acks": "all",
+            "enable_idempotence": True,
+            "partitioner": chooser(limits.partitioner),
+            **options,
+        }
         self._producer: AIOKafkaProducer | None = None
 
     async def __aenter__(self) -> Self:

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
         'newer interactions, null for never: {"habits": 30}',
     )
     partitioner: Partitioner = Field(
-        Partitioner.MURMUR2, description="how the producers of events choose a partition: murmur2 or crc32"
+        Partitioner.MURMUR2, description="how the producers of events and items choose a partition: murmur2 or crc32"
     )
     segments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="attributes of events that tell of the shopper, for popularity by segment: age,country"

@@ -145,7 +145,8 @@ async def _import(asked: Asked, work: Import) -> None:
             return
         shop = Shop.from_environment()
         await _look(shop, asked, work, bars)
-        publisher = Publisher({"bootstrap_servers": shop.bootstrap.split(","), **shop.kafka.client_options()})
+        options = {"bootstrap_servers": shop.bootstrap.split(","), **shop.kafka.client_options()}
+        publisher = Publisher(options, shop.settings.partitioner)
         work.send = _Sender(shop, publisher).send
         try:
             await work.run(_rows(asked, sizes, bars), _now)

@@ -20,6 +20,7 @@ from streams.edge import limits_of
 from streams.errors import BrokerError, DataError
 from streams.files import Source
 from streams.jsonl import BadLine, Kind, Outgoing
+from streams.partitioning import Partitioner, chooser
 from streams.settings import KafkaSettings
 from streams.topics import Topics, topics
 
@@ -78,9 +79,8 @@ def produce(
         if strict:
             for source in sources:
                 reader.insist(source)
-        target = Target(
-            broker.connect(configured, kafka).bootstrap, kafka, topics(configured.shop, configured.partitions)
-        )
+        contract = topics(configured.shop, configured.partitions)
+        target = Target(broker.connect(configured, kafka).bootstrap, kafka, contract, configured.partitioner)
         try:
             asyncio.run(_produce(target, reader, sources, Pace(rate), summary))
         except KeyboardInterrupt:
@@ -98,6 +98,7 @@ class Target:
     bootstrap: str
     kafka: KafkaSettings
     topics: Topics
+    partitioner: Partitioner
 
 
 class Pace:
@@ -131,6 +132,7 @@ async def _produce(
         acks="all",
         linger_ms=5,
         max_batch_size=1 << 18,
+        partitioner=chooser(target.partitioner),
         **target.kafka.client_options(),
     )
     try:

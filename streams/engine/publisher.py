@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.partitioner import DefaultPartitioner
 
 from streams.engine.effects import Output
 from streams.errors import UpwellError
+from streams.partitioning import Partitioner, chooser
 
 _BATCH_BYTES = 512 * 1024
 _REQUEST_BYTES = 4 * _BATCH_BYTES
@@ -52,12 +52,13 @@ class Publisher:
 
     Args:
         options: keyword arguments for aiokafka clients, `bootstrap_servers` among them.
+        partitioner: chooses for records that do not name their partition.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], partitioner: Partitioner = Partitioner.MURMUR2) -> None:
         self._options = options
         self._producer: AIOKafkaProducer | None = None
-        self._partitioner = DefaultPartitioner()
+        self._choose = chooser(partitioner)
         self._lock = asyncio.Lock()
 
     async def publish(self, records: Iterable[Output]) -> dict[TopicPartition, int]:
@@ -154,4 +155,4 @@ class Publisher:
 
     async def _partition(self, producer: AIOKafkaProducer, record: Output) -> int:
         partitions = sorted(await producer.partitions_for(record.topic))
-        return int(self._partitioner(record.key, partitions, partitions))
+        return self._choose(record.key, partitions, partitions)

@@ -107,7 +107,8 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         search = TextSearch(load_encoder, state.replica) if load_encoder else None
         if search is not None:
             await search.begin()
-        publisher = Publisher({"bootstrap_servers": told.bootstrap, **told.kafka.client_options()})
+        options = {"bootstrap_servers": told.bootstrap, **told.kafka.client_options()}
+        publisher = Publisher(options, settings.partitioner)
         stack.push_async_callback(publisher.stop)
         serving = Serving(state.replica, lambda: state.profiles.replica, policies.of(settings), contract)
         recommending = Gatherer(serving.recommend)
