@@ -28,11 +28,11 @@ ARG MARCH=x86-64-v3
 ARG EXTRA=cpu
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN if [ "${TARGETARCH:-amd64}" = amd64 ] && [ -n "${MARCH}" ]; then export CXXFLAGS="-march=${MARCH}"; fi \
-    && HNSWLIB_NO_NATIVE=1 uv sync --frozen --no-install-project --extra "${EXTRA}" --extra otel
+    && HNSWLIB_NO_NATIVE=1 uv sync --frozen --no-install-project --extra "${EXTRA}" --extra avro --extra jwt --extra otel
 COPY streams streams
 COPY encoders encoders
 COPY index index
-RUN uv sync --frozen --inexact --no-editable --extra "${EXTRA}" --extra otel
+RUN uv sync --frozen --inexact --no-editable --extra "${EXTRA}" --extra avro --extra jwt --extra otel
 
 # A known model's name (`upwell model list`).
 ARG MODEL=all-MiniLM-L6-v2
