@@ -25,6 +25,19 @@ NOBODY = "nobody"
 """State of a role without workers."""
 
 
+def watched(shop: str, topics: Topics) -> dict[str, tuple[str, Topic]]:
+    """Consumer group → role, and what it consumes."""
+    consumed = {
+        "encoder": topics.catalogue,
+        "profiles": topics.events,
+        "neighbours": topics.pairs,
+        "head": topics.pairs,
+        "ranker": topics.examples,
+        "answers": topics.questions,
+    }
+    return {f"{shop}.upwell.{role}": (role, topic) for role, topic in consumed.items()}
+
+
 class Watch:
     """Reads for `streams.web.live.Live`."""
 
@@ -35,16 +48,7 @@ class Watch:
         self._kafka = kafka
         self._topics = topics
         self._profiles = profiles
-        self._roles = {
-            f"{shop}.upwell.{role}": (role, topic)
-            for role, topic in (
-                ("encoder", topics.catalogue),
-                ("profiles", topics.events),
-                ("neighbours", topics.pairs),
-                ("ranker", topics.examples),
-            )
-        }
-        """Consumer group → role, and what it consumes."""
+        self._roles = watched(shop, topics)
 
     async def read(self) -> AsyncIterator[Record]:
         """Events and recommendations from now on. A broker that goes away is waited for."""

@@ -10,10 +10,13 @@ import msgspec
 import pytest
 
 from streams.engine.effects import Record
+from streams.status.look import sources
 from streams.web import live as feed
 from streams.web import page
 from streams.web.live import Happened, Live, Pulse, Recommended
 from streams.web.problems import Problem
+from streams.web.watch import watched
+from streams.worker import Role
 from tests.unit.http_shop import HttpShop, looked
 from tests.unit.records import LIMITS, FakeRecord, event
 from tests.unit.shop import TOPICS
@@ -153,3 +156,11 @@ async def test_the_page_and_its_files_come_from_here_alone(shop: HttpShop) -> No
                 assert forbidden not in text, f"{route.path} holds {forbidden}"
         async with http.get("/static/../serve.py") as response:
             assert response.status == 404
+
+
+def test_every_role_of_a_worker_is_watched() -> None:
+    found = watched("shop", TOPICS)
+    assert {role for role, _ in found.values()} == set(Role)
+    assert {role: [topic.name] for role, topic in found.values()} == {
+        role: read[:1] for role, read in sources(TOPICS).items()
+    }
