@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoders import export, ready, reference
+from encoders import export, ready, reference, torchexport
 from encoders.base import ModelError
 from encoders.card import Manifest, ModelCard, Precision
-from encoders.directory import Source
+from encoders.directory import WEIGHTS, Source, describe, digests
 from encoders.fetch import Report
 from encoders.gates import PROBES, Limits, check_company, gate
 from encoders.onnx import OnnxEncoder
@@ -82,6 +82,27 @@ def build_ready(graph: Path, store: Store, report: Report) -> Path:
     report(f"adapting {graph.name}")
     card, model, tokenizer = ready.read_ready(graph)
     return _Draft(card, Precision.READY, model, tokenizer, ready.digests(graph)).install({}, store, report)
+
+
+def build_exported(directory: Path, store: Store, report: Report) -> Path:
+    """Let PyTorch export a model of another architecture, hold the graph against the model and install it.
+
+    Raises:
+        ModelError: it cannot be loaded or exported, parity is lost, or it is not a sentence encoder.
+        MissingRuntimeError: the extra `export` is not installed.
+    """
+    sources = digests(directory)
+    card = describe(directory, name=directory.resolve().name, revision=sources[WEIGHTS])
+    report(f"exporting {card.name} by PyTorch")
+    theirs = torchexport.load(directory)
+    card, model = ready.adapt(theirs.graph(), card)
+    draft = _Draft(card, Precision.FP32, model, (directory / TOKENIZER).read_bytes(), sources)
+    tokenizer = Tokenizer(draft.tokenizer, card.max_tokens, card.prefix)
+    tokenizer.check(theirs.words)
+    report("holding it against the model in PyTorch")
+    texts = [*PROBES, "a " * card.max_tokens]
+    expected = reference.pool([theirs.hidden(row) for row in tokenizer.ids(texts)], card.pooling)
+    return draft.install(gate(draft.encoder().encode(texts), expected, LIMITS[Precision.FP32]), store, report)
 
 
 def split(texts: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from encoders.fetch import Report, fetch
 from encoders.hashing import HashingEncoder
 from encoders.known import KNOWN
 from encoders.store import MODEL, TOKENIZER, Store, verify
+from encoders.weights import unsupported
 
 HASHING = "hashing"
 DEFAULT = "all-MiniLM-L6-v2"
@@ -142,6 +143,10 @@ def build_model(
         if layers is not None or request.precision not in (None, Precision.READY):
             raise ModelError(f"{graph.name} is a ready-made graph: its precision and layers are what they are")
         return build.build_ready(graph, store, report)
+    elif reason := unsupported(request.path):
+        if layers is not None or request.precision not in (None, Precision.FP32):
+            raise ModelError(f"{reason}; PyTorch exports others as they are, in fp32 and with all layers")
+        return build.build_exported(request.path, store, report)
     else:
         source = directory.read_directory(request.path)
     if request.precision is Precision.READY:

@@ -71,8 +71,17 @@ def read_ready(graph: Path) -> tuple[ModelCard, bytes, bytes]:
         onnx.external_data_helper.load_external_data_for_model(model, str(graph.parent))
     directory = home(graph)
     card = describe(directory, name=directory.resolve().name, revision=sha256(graph.read_bytes()))
+    return *adapt(model, card), (directory / TOKENIZER).read_bytes()
+
+
+def adapt(model: onnx.ModelProto, card: ModelCard) -> tuple[ModelCard, bytes]:
+    """The card with its dimension, and the graph brought to our shape; `model` is changed in place.
+
+    Raises:
+        ModelError: inputs and outputs of another kind.
+    """
     dim = _adapt(model, card)
-    return msgspec.structs.replace(card, dim=dim), serialize(model), (directory / TOKENIZER).read_bytes()
+    return msgspec.structs.replace(card, dim=dim), serialize(model)
 
 
 def _parse(graph: Path) -> onnx.ModelProto:

@@ -1,6 +1,7 @@
 """BERT's forward pass in plain numpy: slow, and what every built graph is held against."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,16 +14,21 @@ _erf = np.vectorize(math.erf, otypes=[np.float32])
 
 def encode(bert: Bert, ids: list[list[int]], pooling: Pooling) -> Vectors:
     """Encode token ids, one text at a time, so that there is no padding: float32 (len(ids), width), unit rows."""
-    return np.stack([_encode_one(bert, np.array(row), pooling) for row in ids])
+    return pool([_hidden(bert, np.array(row)) for row in ids], pooling)
 
 
-def _encode_one(bert: Bert, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]", pooling: Pooling) -> Array:
+def pool(hidden: Sequence[Array], pooling: Pooling) -> Vectors:
+    """One vector per text from one per token, (tokens, width) each: float32 (len(hidden), width), unit rows."""
+    pooled = [x.mean(axis=0) if pooling is Pooling.MEAN else x[0] for x in hidden]
+    return np.stack([np.asarray(x / np.linalg.norm(x), np.float32) for x in pooled])
+
+
+def _hidden(bert: Bert, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Array:
     x = _norm(bert.words[ids] + bert.positions[: len(ids)], bert.norm, bert.epsilon)
     for layer in bert.layers:
         x = _norm(x + _linear(_attention(x, layer, bert.heads), layer.out), layer.attention_norm, bert.epsilon)
         x = _norm(x + _linear(_gelu(_linear(x, layer.up)), layer.down), layer.output_norm, bert.epsilon)
-    pooled: Array = x.mean(axis=0) if pooling is Pooling.MEAN else x[0]
-    return np.asarray(pooled / np.linalg.norm(pooled), np.float32)
+    return x
 
 
 def _attention(x: Array, layer: Layer, heads: int) -> Array:

@@ -79,25 +79,33 @@ class Bert:
         return replace(self, layers=tuple(self.layers[i] for i in wanted))
 
 
+def unsupported(directory: Path) -> str:
+    """Why the model in a directory is not built here; empty where it is.
+
+    Raises:
+        ModelError: `config.json` is missing or no JSON object.
+    """
+    config = read_json(directory / "config.json")
+    if (kind := config.get("model_type")) not in _POSITION_OFFSET:
+        return f"{directory.name} has model_type {kind!r}; built here are {', '.join(_POSITION_OFFSET)}"
+    for key, wanted in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+        if config.get(key, wanted) != wanted:
+            return f"{directory.name} has {key} {config[key]!r}; only {wanted!r} is built here"
+    return ""
+
+
 def read_bert(directory: Path) -> Bert:
     """Read `config.json` and `model.safetensors` of a Hugging Face BERT, RoBERTa or XLM-RoBERTa.
 
     Raises:
         ModelError: another architecture, or weights that do not fit the configuration.
     """
+    if reason := unsupported(directory):
+        raise ModelError(reason)
     config = read_json(directory / "config.json")
-    kind = config.get("model_type")
-    if kind not in _POSITION_OFFSET:
-        raise ModelError(
-            f"{directory.name} has model_type {kind!r}; built here are {', '.join(_POSITION_OFFSET)}. "
-            "Export others to ONNX and name the ONNX file"
-        )
-    for key, wanted in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
-        if config.get(key, wanted) != wanted:
-            raise ModelError(f"{directory.name} has {key} {config[key]!r}; only {wanted!r} is built here")
     tensors = read_safetensors(directory / "model.safetensors")
     try:
-        skip = int(config["pad_token_id"]) + 1 if _POSITION_OFFSET[kind] else 0
+        skip = int(config["pad_token_id"]) + 1 if _POSITION_OFFSET[config["model_type"]] else 0
         return assemble(
             tensors,
             layers=int(config["num_hidden_layers"]),
