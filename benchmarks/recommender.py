@@ -4,7 +4,7 @@
 
 A made-up shop: items in clusters, popularity by Zipf's law, a hundred neighbours an item, shoppers with full rings and
 some fifty habits. Rows say µs of processor time a shopper on one core, in batches of 64 and alone: by fusion, by the
-learnt ranker, and of making an example to learn from; the index's search is taken out and told beside.
+learnt ranker, of an example to learn from, and of both at once; the index's search is taken out and told beside.
 """
 
 import argparse
@@ -147,13 +147,24 @@ async def main() -> None:
     async def by_ranker(some: Sequence[Profile]) -> object:
         return await recommender.recommend([Shopper(one, NOW, "key") for one in some], replica, learnt)
 
+    def moments(some: Sequence[Profile]) -> list[Moment]:
+        return [Moment(one, NOW, 0, frozenset(list(one.habits)[:1])) for one in some]
+
     async def examples(some: Sequence[Profile]) -> object:
-        moments = [Moment(one, NOW, 0, frozenset(list(one.habits)[:1])) for one in some]
-        return await recommender.recommend_and_learn((), moments, replica, learnt, 64)
+        return await recommender.recommend_and_learn((), moments(some), replica, learnt, 64)
+
+    async def both(some: Sequence[Profile]) -> object:
+        asking = [Shopper(one, NOW, "key") for one in some]
+        return await recommender.recommend_and_learn(asking, moments(some), replica, learnt, 64)
 
     print(f"{platform.machine()}, numpy {np.__version__}, {given.items:,} items of {DIM} dimensions")
     print("µs a shopper                 without    search")
-    for name, work in (("by fusion", by_fusion), ("by the ranker", by_ranker), ("an example", examples)):
+    for name, work in (
+        ("by fusion", by_fusion),
+        ("by the ranker", by_ranker),
+        ("an example", examples),
+        ("both", both),
+    ):
         for together in (64, 1):
             row = await timed(work, index, everyone[: given.shoppers if together > 1 else 32], together)
             print(f"{name + f', {together} together':<28}{row}", flush=True)

@@ -137,6 +137,6 @@ def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica
                 break
     drawn = exploration.draw(nearest, policy.exploration, shopper.key)
     if drawn.fresh is not None:
-        picks[-1] = Pick(drawn.fresh, last.score, [(Channel.FRESH, last.score)], {}, drawn.chance)
+        picks[-1] = Pick(drawn.fresh, last.score, [(Channel.FRESH, last.score)], (), drawn.chance)
     elif drawn.chance < 1.0:
         picks[-1] = last._replace(propensity=drawn.chance)

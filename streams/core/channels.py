@@ -23,7 +23,7 @@ from streams.core.candidates import habit_strengths
 from streams.core.eligible import Eligibility
 from streams.core.events import Interaction
 from streams.core.items import NONE, Items, Places
-from streams.core.neighbourhood import ASKED_RHO, TIGHT_RHO, WIDE_RHO, Neighbourhood, alike
+from streams.core.neighbourhood import ALIKE, ASKED_RHO, TIGHT_RHO, WIDE_RHO, Neighbourhood, alike
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile
 from streams.core.trending import Board
@@ -150,9 +150,10 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     if weights.get(Channel.BUY_AGAIN):
         lists[2] = first(items.ranked(habits[strengths > 0], strengths[strengths > 0], len(habits)), closed)
     if weights.get(Channel.NEIGHBOURS):
-        left = ~shut[places]
-        count = len(places) if visit.eligible.drops else policy.pool
-        lists[3] = first(items.ranked(places[left], alike(scores[0, left]), count), shut)
+        left = np.flatnonzero(~shut[places])
+        if not visit.eligible.drops:
+            left = left[_largest(scores[0, left], policy.pool)]
+        lists[3] = first(items.ranked(places[left], alike(scores[0, left]), len(left)), shut)
     if weights.get(Channel.SEGMENT):
         lists[4] = first(visit.popular, shut)
     found, inverse = np.unique(np.concatenate(lists), return_inverse=True)
@@ -179,6 +180,13 @@ def _enough(order: Places, shut: npt.NDArray[np.bool_], count: int) -> Places:
     return order[:end]
 
 
+def _largest(scores: Floats, count: int) -> Places:
+    """Where the largest `count` scores are, and those that are `alike` the least of them: int64 (at least count,)."""
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= (1.0 - ALIKE) * np.partition(scores, len(scores) - count)[len(scores) - count])
+
+
 def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) -> Iterator[str]:
     """Items that are hardly known yet and open to a shopper, those nearest to the interests first.
 
@@ -203,8 +211,9 @@ def _looks(ring: Ring, stock: Stock, now: int) -> tuple[Places, Floats]:
     """Neighbours of the ring, looked at in every way: int64 (n,) places, float64 (ways, n) scores."""
     newest_first = np.flatnonzero(ring.weights > 0)[::-1]
     times = ring.times[newest_first]
-    moments = np.cumsum(np.diff(times, prepend=times[:1]) != 0)
-    places, inverse = np.unique(ring.places[newest_first], return_inverse=True)
+    moments = np.zeros(len(times), np.int64)
+    np.cumsum(times[1:] != times[:-1], out=moments[1:])
+    places, inverse = stock.items.distinct(ring.places[newest_first])
     ways = ring.weights[newest_first] * RHOS**moments
     counts: Floats = np.stack([np.bincount(inverse, way, len(places)).astype(np.float64) for way in ways])
     return stock.neighbourhood.looks(places.tolist(), counts, now)

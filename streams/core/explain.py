@@ -28,8 +28,10 @@ REASONS = 3
 _LEAST = 1e-9
 
 _BY_NAME = sorted(range(len(ORDER)), key=ORDER.__getitem__)
-_NAMED = [ORDER[column] for column in _BY_NAME]
+_NAMED = np.array([ORDER[column] for column in _BY_NAME], object)
 """Channels that gave alike come by name."""
+
+_POPULAR, _SEGMENT = ORDER.index(Channel.POPULAR), ORDER.index(Channel.SEGMENT)
 
 VERBS = {
     EventType.VIEW: "viewed",
@@ -48,14 +50,14 @@ class Pick(NamedTuple):
         item: its id.
         score: above 0.
         gains: what channels gave of the score, the most first, and only what is above 0.
-        ranks: the places that channels gave it, 1-based; 0 or missing where one did not.
+        ranks: (channels,) the places that channels gave it, by `channels.ORDER`, 1-based; 0 where one did not.
         propensity: of a place that is open to exploration, the chance that the item had to be there; else None.
     """
 
     item: str
     score: float
     gains: Sequence[tuple[Channel, float]]
-    ranks: Mapping[Channel, int]
+    ranks: Sequence[int]
     propensity: float | None = None
 
 
@@ -118,16 +120,12 @@ def picked(items: Sequence[str], scores: Floats, gains: Floats, ranks: npt.NDArr
     # A channel that has the item in its list is a reason even if it gave next to nothing: there is one at least.
     amounts = np.maximum(gains, np.where(ranks > 0, _LEAST, 0.0))[:, _BY_NAME]
     order = np.argsort(-amounts, axis=1, kind="stable")
-    sorted_amounts = np.take_along_axis(amounts, order, axis=1).tolist()
+    largest = np.take_along_axis(amounts, order, axis=1)
+    counts = np.count_nonzero(largest > 0, axis=1).tolist()
     return [
-        Pick(
-            item,
-            score,
-            [(_NAMED[column], amount) for column, amount in zip(columns, given, strict=True) if amount > 0],
-            dict(zip(ORDER, places, strict=True)),
-        )
-        for item, score, columns, given, places in zip(
-            items, scores.tolist(), order.tolist(), sorted_amounts, ranks.tolist(), strict=True
+        Pick(item, score, list(zip(columns[:count], given[:count], strict=True)), numbers)
+        for item, score, columns, given, count, numbers in zip(
+            items, scores.tolist(), _NAMED[order].tolist(), largest.tolist(), counts, ranks.tolist(), strict=True
         )
     ]
 
@@ -184,11 +182,11 @@ def _said(
     if channel is Channel.NEIGHBOURS:
         return _beside(events[channel], title) if events[channel] else None
     if channel is Channel.SEGMENT:
-        number = pick.ranks.get(channel)
+        number = pick.ranks[_SEGMENT]
         return (f"popular with {in_words(grounds.segment)} (number {number})", []) if number else None
     if channel is Channel.FRESH:
         return "new here", []
-    number = pick.ranks.get(channel)
+    number = pick.ranks[_POPULAR]
     return (f"popular now (number {number})" if number else "popular lately"), []
 
 

@@ -4,7 +4,7 @@ A place is a number that counts up as items are first spoken of. Everything that
 neighbours) keeps a column over the same places, so that candidates of many shoppers are two arrays, owner and place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
@@ -87,8 +87,10 @@ class Items:
 
     def places(self, items: Iterable[str]) -> Places:
         """int64 (n,): the places of items."""
-        known = self._places
-        places = [known[item] if item in known else self.place(item) for item in items]
+        asked = items if isinstance(items, Sequence) else list(items)
+        places = list(map(self._places.get, asked))
+        if None in places:
+            places = [self.place(item) for item in asked]
         return np.array(places, np.int64)
 
     def describe(

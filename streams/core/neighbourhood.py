@@ -157,6 +157,10 @@ class Neighbourhood:
         return row
 
 
+ALIKE = 1e-8
+"""Scores that differ by more than this part of them are not alike."""
+
+
 def alike(scores: Floats) -> Floats:
     """Logs of scores, rounded: what differs by the order of adding alone stays equal. `scores`: above 0."""
     logs: Floats = np.log(scores)
