@@ -76,17 +76,25 @@ def load_encoder(
         ModelError: the model is unknown, not built, ambiguous, or its files were changed.
         MissingRuntimeError: onnxruntime is missing, or a GPU is required and there is none.
     """
-    name, _, dim = name_or_path.partition("@")
-    if name == HASHING:
-        if not (dim or "384").isdecimal():
-            raise ModelError(f"{name_or_path!r}: after {HASHING}@ comes the length of a vector, such as 256")
-        return HashingEncoder(int(dim or 384), template)
+    if (hashing := _hashing(name_or_path, template)) is not None:
+        return hashing
     from encoders.onnx import OnnxEncoder
     from encoders.runtime import Device, Running
 
     manifest, files = verify(locate(name_or_path, cache_dir, build=build))
     running = Running(Device.GPU if require_gpu else Device.AUTO, threads, token_budget)
     return OnnxEncoder(manifest, files[MODEL], files[TOKENIZER], template=template, running=running)
+
+
+def encoder_id(name_or_path: str, cache_dir: Path, template: str = "") -> str:
+    """The id of `load_encoder`'s encoder, its files verified, without loading it.
+
+    Raises:
+        ModelError: as `load_encoder`.
+    """
+    if (hashing := _hashing(name_or_path, template)) is not None:
+        return hashing.id
+    return verify(locate(name_or_path, cache_dir))[0].encoder_id(template)
 
 
 def locate(name_or_path: str, cache_dir: Path, *, build: bool = False) -> Path:
@@ -154,6 +162,20 @@ def build_model(
     if layers is not None:
         source = source.keep(tuple(layers), name or f"{source.card.name}-{len(layers)}l")
     return build.build(source, request.precision or Precision.FP32, store, report, texts)
+
+
+def _hashing(name_or_path: str, template: str) -> HashingEncoder | None:
+    """The encoder that needs no model, where it is meant.
+
+    Raises:
+        ModelError: what follows the `@` is no length.
+    """
+    name, _, dim = name_or_path.partition("@")
+    if name != HASHING:
+        return None
+    if not (dim or "384").isdecimal():
+        raise ModelError(f"{name_or_path!r}: after {HASHING}@ comes the length of a vector, such as 256")
+    return HashingEncoder(int(dim or 384), template)
 
 
 def _graph(path: Path) -> Path | None:

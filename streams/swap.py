@@ -95,7 +95,8 @@ async def swap(shop: Shop, plan: ModelPlan, tell: Callable[[Progress], None]) ->
         What was measured of the new model; None in a shop without items.
 
     Raises:
-        SwapError: the gates refuse the new model. The plan is given up: the one before serves on.
+        SwapError: the gates refuse the new model, and the plan is given up: the one before serves on. Or someone else
+            gave it up meanwhile.
         BrokerError: the cluster cannot be reached.
     """
     if plan.next is None:
@@ -133,17 +134,30 @@ async def _ready(
     shelves = replica.shelves
     old = shelves.serving
     new = shelves.of(due)
-    while old.index is not None:
+    while old.index is not None and not _serves(shelves.plan, due):
         if following.done():
             following.result()
         progress = Progress(0 if new.index is None else len(new.index), len(old.index))
         tell(progress)
         if progress.done >= progress.total:
             verdict = await shelves.judge(old, new)
-            if verdict is not None:
+            if verdict is not None and not _serves(shelves.plan, due):
                 return verdict
         await asyncio.sleep(LOOK_S)
     return None
+
+
+def _serves(plan: ModelPlan | None, due: ServedModel) -> bool:
+    """Whether a change that someone else may watch, too, is done.
+
+    Raises:
+        SwapError: it was given up.
+    """
+    if plan is None or due not in (plan.serving, plan.next):
+        raise SwapError(
+            f"{due.id} was given up meanwhile: {'another model' if plan is None else plan.serving.id} serves"
+        )
+    return due == plan.serving
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

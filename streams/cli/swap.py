@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from encoders.models import HASHING, locate
+from encoders.models import HASHING, encoder_id, locate
 from index.bluegreen import Verdict
 from streams import admin, logs, modelplan
 from streams.cli import shop as shops
 from streams.errors import ConfigError
-from streams.items import load_item_encoder
+from streams.items import recipe_of
 from streams.records import ModelPlan
 from streams.settings import Settings
 from streams.swap import Model, Progress, Shop, abort, planned, swap
@@ -101,4 +101,4 @@ def _model(settings: Settings, name: str) -> Model:
     if not name.startswith(HASHING):
         path: Path = locate(name, settings.cache_dir)
         pinned = f"{path.parent.name}@{path.name}"
-    return Model(pinned, load_item_encoder(settings, pinned).id)
+    return Model(pinned, encoder_id(pinned, settings.cache_dir, recipe_of(settings).name))

@@ -11,7 +11,7 @@ import pytest
 from index.bluegreen import Gates
 from index.hnsw import HnswIndex
 from index.live import LiveIndex
-from streams import codecs, shelves
+from streams import codecs, shelves, swap
 from streams.codecs import DIGEST_SIZE, Embedding
 from streams.errors import ConfigError
 from streams.records import ModelPlan, ServedModel
@@ -224,6 +224,39 @@ async def test_without_its_plan_a_shop_is_served_by_the_first_topic_again(fed: F
     await fed.encode(OLD, NAMES)
     assert (fed.replica.model, fed.replica.searchable) == (OLD.id, N)
     assert await fed.replica.shelves.consider() is None
+
+
+@pytest.mark.parametrize("plan", [GIVEN_UP, ModelPlan(OLD, ServedModel("embeddings_b", "third", "third@1", "c")), None])
+async def test_whoever_watches_a_change_learns_that_it_was_given_up(
+    fed: Fed, monkeypatch: pytest.MonkeyPatch, plan: ModelPlan | None
+) -> None:
+    monkeypatch.setattr(swap, "LOOK_S", 0.001)
+    await fed.plan(CHANGING)
+    following = asyncio.create_task(asyncio.Event().wait())
+    half = asyncio.Event()
+
+    def tell(progress: swap.Progress) -> None:
+        if progress == (50, N):
+            half.set()
+
+    watching = asyncio.create_task(swap._ready(fed.replica, NEW, following, tell))  # type: ignore[arg-type]
+    await fed.encode(NEW, NAMES[:50])
+    await half.wait()
+    await fed.plan(plan)
+    with pytest.raises(swap.SwapError, match=r"new@1 was given up meanwhile: .* serves"):
+        await watching
+    following.cancel()
+
+
+async def test_whoever_watches_a_change_learns_that_it_is_done(fed: Fed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swap, "LOOK_S", 0.001)
+    await fed.plan(CHANGING)
+    following = asyncio.create_task(asyncio.Event().wait())
+    watching = asyncio.create_task(swap._ready(fed.replica, NEW, following, lambda progress: None))  # type: ignore[arg-type]
+    await fed.encode(NEW, NAMES[:50])
+    await fed.plan(DONE)
+    assert await watching is None
+    following.cancel()
 
 
 def unasked() -> Model:

@@ -9,7 +9,7 @@ import pytest
 from encoders.base import MissingRuntimeError, ModelError
 from encoders.card import Precision
 from encoders.hashing import HashingEncoder
-from encoders.models import HASHING, Request, build_model, load_encoder, locate
+from encoders.models import HASHING, Request, build_model, encoder_id, load_encoder, locate
 from encoders.store import Store, verify
 from tests import tinybert
 
@@ -77,6 +77,16 @@ def test_a_built_model_is_found_by_name_path_and_version(tmp_path: Path) -> None
     assert locate(f"tiny@{path.name}", cache) == path
     with pytest.raises(ModelError):
         locate("tiny@fp16", cache)
+
+
+def test_an_id_is_known_without_loading_the_model(tmp_path: Path) -> None:
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    path = build_model(str(directory), cache, silent)
+    for name in (str(directory), f"tiny@{path.name}", "hashing@256"):
+        assert encoder_id(name, cache, "title") == load_encoder(name, cache, template="title").id
+    (path / "model.onnx").write_bytes(b"another")
+    with pytest.raises(ModelError, match=r"model\.onnx was changed"):
+        encoder_id("tiny", cache)
 
 
 def test_a_directory_whose_files_changed_is_another_model(tmp_path: Path) -> None:
