@@ -274,6 +274,8 @@ class TextSearch:
         Raises:
             NoEncoderError: it cannot be had here.
         """
+        if (known := self._encoders.get(model)) is not None:
+            return known  # without waiting for another model that is being loaded, which may take long
         async with self._loading:
             if model not in self._encoders:
                 why, tried = self._without.get(model, ("", -RETRY_S))

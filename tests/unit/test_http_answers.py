@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 
 import msgspec
 import numpy as np
@@ -145,6 +146,27 @@ async def test_the_next_model_is_loaded_before_it_serves_and_the_last_one_let_go
     with contextlib.suppress(asyncio.CancelledError):
         await following
     assert loaded == ["old", "new"]
+
+
+async def test_the_model_that_serves_is_asked_while_the_next_one_is_loaded() -> None:
+    replica, vectors = await changing()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def load(model: str | None) -> Named:
+        if model == "new":
+            begun.set()
+            assert go_on.wait(60)
+        return Named(model or "old")
+
+    search = TextSearch(load, replica)
+    await search.begin()
+    loading = asyncio.create_task(search.encoder("new"))
+    await asyncio.to_thread(begun.wait)
+    (old,) = await search.vectors([Phrase("mug", "old")])
+    assert not loading.done()
+    assert np.allclose(old, vectors["old"])
+    go_on.set()
+    assert (await loading).id == "new"
 
 
 async def test_a_model_that_cannot_be_loaded_is_tried_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
