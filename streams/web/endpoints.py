@@ -23,8 +23,8 @@ from streams.records import Answer as Reply
 from streams.records import RecommendedItem
 from streams.serving import Answer, Near, NoEncoderError, Phrase, Question, Serving, TextSearch, Wish
 from streams.telemetry.requests import Context
+from streams.together import Together
 from streams.topics import Topics
-from streams.web.gather import Gatherer
 from streams.web.problems import Kind, Problem, retry_after
 from streams.web.wire import (
     AnswersAsked,
@@ -49,10 +49,10 @@ class Service:
     """Everything that endpoints use."""
 
     serving: Serving
-    recommending: Gatherer[Question, Answer]
+    recommending: Together[Question, Answer]
     search: TextSearch | None
-    searching: Gatherer[Phrase, Vectors] | None
-    answering: Gatherer[Asked, Reply]
+    searching: Together[Phrase, Vectors] | None
+    answering: Together[Asked, Reply]
     publisher: Publishes
     topics: Topics
     limits: Limits
@@ -71,7 +71,7 @@ async def recommendations(service: Service, asked: RecommendationsAsked) -> Reco
     rules = _filter(asked.filter) + _boost(asked.boost)
     wish = Wish(asked.n, asked.diversity, rules, tuple(asked.context))
     shopper = _shopper(service, asked.id)
-    answer = await service.recommending.ask(Question(shopper, wish))
+    (answer,) = await service.recommending([Question(shopper, wish)])
     replica, policy = service.serving.replica, service.serving.policy
     items = answer.slate.items if asked.explain else [_unexplained(item) for item in answer.slate.items]
     named = [item.item for item in items] + [
@@ -112,7 +112,7 @@ async def search(service: Service, asked: SearchAsked) -> Items:
         return _listed(service, [])
     try:
         await service.search.encoder(replica.model)
-        vector = await service.searching.ask(Phrase(asked.text, replica.model))
+        (vector,) = await service.searching([Phrase(asked.text, replica.model)])
     except NoEncoderError as error:
         raise Problem(Kind.NO_ENCODER, str(error)) from None
     return _near(service, await service.serving.nearest(vector[None], asked.n, replica, rules))
@@ -125,7 +125,8 @@ async def answer(service: Service, asked: AnswersAsked) -> Reply:
     shopper = None if asked.user is None else _shopper(service, asked.user, "user")
     given = asked.id or answer_id(asked.text, shopper)
     now = int(time.time() * 1000)
-    return await service.answering.ask(Asked(given, asked.text, shopper, asked.language, asked.n, now))
+    (reply,) = await service.answering([Asked(given, asked.text, shopper, asked.language, asked.n, now)])
+    return reply
 
 
 async def ingest(service: Service, asked: Lines, kind: LineKind) -> Ingested:

@@ -29,6 +29,7 @@ from streams.engine.publisher import Publisher
 from streams.errors import ConfigError
 from streams.health import Health
 from streams.profile_replica import ProfileReplication
+from streams.recommender import TOGETHER
 from streams.replicas import Replica
 from streams.replication import Replication
 from streams.serving import LoadEncoder, Serving, TextSearch
@@ -37,6 +38,7 @@ from streams.snapshots import IndexKeeper
 from streams.telemetry.indexing import Applied, watch_index
 from streams.telemetry.instruments import Telemetry
 from streams.telemetry.requests import Follow, untold
+from streams.together import Together
 from streams.topics import Topics, topics
 from streams.watchdog import guard_loop
 from streams.web import application
@@ -45,7 +47,6 @@ from streams.web.application import Front
 from streams.web.door import Bounds, Door, Site
 from streams.web.endpoints import Service
 from streams.web.gate import Gate
-from streams.web.gather import Gatherer
 from streams.web.live import Live
 from streams.web.metrics import HttpMetrics
 from streams.web.probes import registry_of
@@ -111,18 +112,16 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         publisher = Publisher(options, settings.partitioner)
         stack.push_async_callback(publisher.stop)
         serving = Serving(state.replica, lambda: state.profiles.replica, policies.of(settings), contract)
-        recommending = Gatherer(serving.recommend)
-        searching = Gatherer(search.vectors) if search else None
+        recommending = Together(serving.recommend, TOGETHER)
+        searching = Together(search.vectors, TOGETHER) if search else None
         repeats = limits_of(settings).pseudonyms is None
-        answering = Gatherer(Answerer(serving, search, wording, repeats=repeats).answer)
+        answering = Together(Answerer(serving, search, wording, repeats=repeats).answer, TOGETHER)
         service = Service(serving, recommending, search, searching, answering, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
         live = Live(contract, state.replica, watch.look, limits_of(settings))
         front = replace(front_of(told.api, guarded, live), follow=_follow(stack) if settings.traces else untold)
-        tasks = [guard_loop(), recommending.run(), _measured(front, state), live.run(watch.read), live.beat()]
-        tasks += [searching.run()] if searching else []
+        tasks = [guard_loop(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [search.follow()] if search else []
-        tasks += [answering.run()]
         async with asyncio.TaskGroup() as group:
             background = [group.create_task(task) for task in tasks]
             try:

@@ -21,9 +21,9 @@ from streams.records import CatalogueItem
 from streams.serving import Answer, Question, Serving, TextSearch
 from streams.settings import ApiSettings
 from streams.telemetry.requests import Follow, untold
+from streams.together import Together
 from streams.web import application
 from streams.web.endpoints import Service
-from streams.web.gather import Gatherer
 from streams.web.keys import Keyring
 from streams.web.live import Live, RoleState
 from streams.web.securing import Secured
@@ -61,20 +61,20 @@ class Log:
         return {(record.topic, record.partition or 0): len(self.written) - 1 for record in records}
 
 
-class Company(Gatherer[Question, Answer]):
+class Company(Together[Question, Answer]):
     """Knows when so many questions have been asked."""
 
     def __init__(self, shop: "HttpShop", count: int) -> None:
-        super().__init__(shop.recommend)
+        super().__init__(shop.recommend, full=64)
         self.arrived = asyncio.Event()
         self.asked = 0
         self._count = count
 
-    async def ask(self, question: Question) -> Answer:
-        self.asked += 1
+    async def __call__(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        self.asked += len(questions)
         if self.asked == self._count:
             self.arrived.set()
-        return await super().ask(question)
+        return await super().__call__(questions)
 
 
 async def looked() -> tuple[list[RoleState], int | None]:
@@ -137,17 +137,12 @@ class HttpShop:
         front = replace(front, follow=follow)
         front.health.starting = None
         searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
-        searching = Gatherer(searcher.vectors) if searcher else None
-        answering = Gatherer(Answerer(self.serving, searcher, WORDING, repeats=self.limits.pseudonyms is None).answer)
-        recommending = self.company or Gatherer(self.recommend)
+        searching = Together(searcher.vectors, full=64) if searcher else None
+        answerer = Answerer(self.serving, searcher, WORDING, repeats=self.limits.pseudonyms is None)
+        answering = Together(answerer.answer, full=64)
+        recommending = self.company or Together(self.recommend, full=64)
         service = Service(self.serving, recommending, searcher, searching, answering, self.log, TOPICS, self.limits)
-        tasks = [asyncio.create_task(gatherer.run()) for gatherer in (recommending, searching, answering) if gatherer]
-        try:
-            server = TestServer(application.build(service, front))
-            await server.start_server(max_line_size=LINE_BYTES)
-            async with TestClient(server) as client:
-                yield client
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        server = TestServer(application.build(service, front))
+        await server.start_server(max_line_size=LINE_BYTES)
+        async with TestClient(server) as client:
+            yield client
