@@ -1,12 +1,13 @@
 """Runs a handler on a batch and makes its effects true, in the one order that survives a crash at any point.
 
     rejections on the DLQ
-      → deltas, and rows of all tables but the last, on their topics
-      → rows of the last table on its changelog, and outputs
+      → outputs, deltas, and rows of all tables but the last, on their topics
+      → rows of the last table on its changelog
       → rows in the local stores
 
-Each arrow is an acknowledgement that was waited for; what stands together goes out together, in any order. Whoever
-calls `Committer.commit` may acknowledge the batch when it returns True, and must not when it returns False.
+Each arrow is an acknowledgement that was waited for; what stands together goes out together, in any order; outputs that
+have no company go with the last table's rows. Whoever calls `Committer.commit` may acknowledge the batch when it returns
+True, and must not when it returns False.
 
 Why this is enough, for a process that may die anywhere and a batch that is then handled once more:
 
@@ -19,8 +20,8 @@ Why this is enough, for a process that may die anywhere and a batch that is then
   again has the same id; but a batch that is handled once more may be cut otherwise, and then an output for an earlier
   offset of the same key comes behind the one for a later offset, which is then sent again. Whoever keeps the newest
   output compares offsets, as late writes of a worker that lost its partition have always demanded.
-- Outputs go out before the stores are written and are not waited for longer than the rows. Only where one of them is
-  too large for its topic are rows and stores done first: the record is refused, but a row that Kafka has must not be
+- Outputs go out as early as anything may, for somebody waits for them. Only where one of them is too large for its
+  topic are rows and stores done first: the record is refused, but a row that Kafka has must not be
   missing from the store.
 """
 
@@ -164,20 +165,32 @@ class Committer:
         rows, names = effects.rows, list(effects.rows)
         early = {name: rows[name] for name in names[:-1] if rows[name]}
         last = {name: rows[name] for name in names[-1:] if rows[name]}
-        reached = await self._log(batch, early, effects.deltas, current)
-        left: Sequence[Output] = ()
-        try:
-            reached |= await self._log(batch, last, effects.outputs, current)
-        except _HandlerError:
-            if not effects.outputs:
-                raise
+        if early or effects.deltas:
+            reached, left = await self._log_with(batch, early, effects.deltas, effects.outputs, current)
             reached |= await self._log(batch, last, (), current)
-            left = effects.outputs
+        else:
+            reached, left = await self._log_with(batch, last, (), effects.outputs, current)
         for name, offset in reached.items():
             await self._insist(partial(self._store, name, batch.partition, rows[name], offset), current)
         if left:
             await self._send(left, current)
         self._stats.outputs += len(effects.outputs)
+
+    async def _log_with(
+        self,
+        batch: Batch,
+        tables: Mapping[str, Sequence[Row]],
+        deltas: Sequence[Output],
+        outputs: Sequence[Output],
+        current: Callable[[], bool],
+    ) -> tuple[dict[str, int], Sequence[Output]]:
+        """Rows and deltas as `_log` does, and outputs beside them; all outputs are left over if one is too large."""
+        try:
+            return await self._log(batch, tables, [*deltas, *outputs], current), ()
+        except _HandlerError:
+            if not outputs:
+                raise
+            return await self._log(batch, tables, deltas, current), outputs
 
     async def _log(
         self, batch: Batch, tables: Mapping[str, Sequence[Row]], others: Sequence[Output], current: Callable[[], bool]
