@@ -5,9 +5,9 @@
       → rows of the last table on its changelog
       → rows in the local stores
 
-Each arrow is an acknowledgement that was waited for; what stands together goes out together, in any order; outputs that
-have no company go with the last table's rows. Whoever calls `Committer.commit` may acknowledge the batch when it returns
-True, and must not when it returns False.
+Each arrow is an acknowledgement that was waited for; what stands together goes out together, in any order. Outputs that
+have no company go with the last table's rows. Whoever calls `Committer.commit` may acknowledge the batch when it
+returns True, and must not when it returns False.
 
 Why this is enough, for a process that may die anywhere and a batch that is then handled once more:
 
