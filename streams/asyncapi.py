@@ -91,7 +91,7 @@ def document(topics: Topics) -> dict[str, Any]:
 
 def _channel(role: str, topic: Topic) -> dict[str, Any]:
     config = topic.broker_config()
-    settings: dict[str, Any] = {"cleanup.policy": [config["cleanup.policy"]]}
+    settings: dict[str, Any] = {"cleanup.policy": config["cleanup.policy"].split(",")}
     numbers = ("retention.ms", "max.message.bytes", "segment.bytes")
     settings |= {name: int(config[name]) for name in numbers if name in config}
     return {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from streams import codecs
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
-from streams.core.profile import Profile, absorb
+from streams.core.profile import RING, Profile, absorb
 from streams.costs import MEASURED, Costs
 from streams.errors import ConfigError
 from streams.topics import Topics, topics
@@ -151,6 +151,7 @@ def following_us(workload: Workload, costs: Costs) -> float:
         costs.idle
         + events * costs.apply_trending
         + events * costs.neighbour_rows * costs.apply_neighbours
+        + events * workload.answers_per_event * costs.apply_session
         + workload.changes * costs.apply_item
     )
 
@@ -255,6 +256,7 @@ def _topics(workload: Workload, costs: Costs, contract: Topics) -> Sequence[Topi
         contract.profiles: (workload.users, profile + _USER_ID, peak * answers),
         contract.trending: (workload.items * min(contract.events.partitions, 8), 17 + _ITEM_ID, peak),
         contract.neighbours: (workload.items, costs.neighbours + _ITEM_ID, peak * costs.neighbour_rows),
+        contract.sessions: (workload.users, RING * (_ITEM_ID + 1) + _USER_ID, peak * answers),
     }
     passing = {  # bytes of one event, and the seconds that they are kept
         contract.events: (costs.event + _USER_ID, workload.event_days * DAY_S),

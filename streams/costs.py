@@ -38,7 +38,8 @@ class Costs:
         neighbours_event: of the neighbours handler, for an event.
         ranker_event: of the ranker, for an event, one in five of which becomes an example.
         neighbour_rows: rows it writes for an event.
-        apply_trending, apply_neighbours, apply_item: of following the shared topics, for a record; fetching included.
+        apply_trending, apply_neighbours, apply_session, apply_item: of following the shared topics, for a record,
+            fetching included.
         encode: of encoding one item.
         idle: of a worker with nothing to do, for a second: polling, heartbeats, commits.
         wait_s: between two batches of a partition, beside the work: fetching and acknowledgements.
@@ -57,6 +58,7 @@ class Costs:
     neighbour_rows: float
     apply_trending: float
     apply_neighbours: float
+    apply_session: float
     apply_item: float
     encode: float
     idle: float
@@ -80,7 +82,7 @@ class Costs:
 
 _TIMES = (
     "engine_batch", "engine_event", "neighbours_event", "ranker_event", "apply_trending",
-    "apply_neighbours", "apply_item", "encode", "idle",
+    "apply_neighbours", "apply_session", "apply_item", "encode", "idle",
 )  # fmt: skip
 """Costs in time of a core."""
 
@@ -93,6 +95,7 @@ MEASURED = Costs(
     neighbour_rows=5.4,
     apply_trending=5.3,
     apply_neighbours=4.6,
+    apply_session=17.0,
     apply_item=150.0,
     encode=10_000.0,
     idle=75_000.0,
@@ -102,7 +105,7 @@ MEASURED = Costs(
     vector_overhead=250.0,
     item=143.0,
     event=180.0,
-    recommendation_item=500.0,
+    recommendation_item=730.0,
     pairs=235.0,
     examples=405.0,
     neighbours=3_000.0,

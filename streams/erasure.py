@@ -1,7 +1,7 @@
 """Forgetting a shopper: a request on the events topic, a ledger that outlives the profile, a receipt.
 
     upwell erase, DELETE /v1/users/{id} ──► a record without value on every partition of the events
-        profiles agent: ledger row (a keyed hash and the time) ──► profile row deleted ──► recommendation deleted
+        profiles agent: ledger row (a keyed hash and the time) ──► profile row deleted, recommendation and session void
             └─► merges: what came from anonymous ids deleted ──► a request for each of those ids
 
 The request is a record like any other, so it takes its turn after all that the shopper did before. The ledger is a
@@ -81,6 +81,7 @@ def _fates(contract: Topics) -> list[Fate]:
             "deleted by a tombstone, with what came to the shopper from anonymous ids, and those ids' own profiles; "
             "out of a machine's files at their next compaction, or by `upwell scrub`",
         ),
+        Fate(contract.sessions.name, "deleted by a tombstone, and those of the shopper's anonymous ids"),
         Fate(contract.merges.name, f"what is on its way to the shopper ends within {days[contract.merges.name]} days"),
         Fate(
             contract.recommendations.name,

@@ -96,7 +96,7 @@ def _slate(
     chosen = [place for place in best if replica.available(names[place])]
     picks = _picks(draft, chosen, names)
     _explore(shopper, draft, picks, replica, policy)
-    entries = listed(picks, vectors[chosen], shopper.profile, shopper.now, tastes, replica, draft.segment)
+    entries = listed(picks, vectors[chosen], draft, tastes, replica)
     return Slate(entries, draft.stage)
 
 

@@ -70,7 +70,10 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an item is recommended. The shares of an item's reasons sum to 1."""
 
     channel: Annotated[
-        str, Meta(description="which channel proposed it: content, popular, buy_again, neighbours, segment, fresh")
+        str,
+        Meta(
+            description="which channel proposed it: content, popular, buy_again, neighbours, segment, sessions, fresh"
+        ),
     ]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the score that came through this channel")]
     text: Annotated[str, Meta(description="in words, for people")]

@@ -116,7 +116,8 @@ async def carry_out(
 ) -> None:
     """Do it: the ledger first, so that nobody is without their entry.
 
-    Recommendations under the old keys are declared void, as those of a shopper who is erased.
+    Recommendations and sessions under the old keys are declared void, as those of a shopper who is erased; a session
+    comes under the new key with the next event.
 
     Args:
         work: what `plan` found.
@@ -132,7 +133,8 @@ async def carry_out(
     done = 0
     for moves in _together(work.moves):
         await publish([output for move in moves for output in _records(move, contract.profiles)])
-        await publish([Output(contract.recommendations.name, move.old, None, move.partition) for move in moves])
+        void = contract.recommendations.name, contract.sessions.name
+        await publish([Output(topic, move.old, None, move.partition) for topic in void for move in moves])
         done += len(moves)
         progress(done)
 

@@ -4,6 +4,7 @@
     shop.embeddings.v1 ──► index          where it is among the others (of a model on each topic: see `shelves`)
     shop.trending.v1   ──► board          how much is done with it, summed over the event partitions
     shop.neighbours.v1 ──► neighbourhood  what is had together with it
+    shop.sessions.v1   ──► sessions       what shoppers had lately
     shop.head.v1       ──► steered        where shoppers go next, seen from where they look
     shop.ranker.v1     ──► ranker         how candidates are to be ordered
 
@@ -21,7 +22,7 @@ import numpy as np
 from index.attributes import Filter, Values
 from index.base import Vectors
 from index.filtered import FilteredIndex
-from streams import codecs, headrows, ranking_codec
+from streams import codecs, headrows, ranking_codec, sessions
 from streams.core import coldstart, decay, exploration, head
 from streams.core.answers.lexicon import Lexicon
 from streams.core.channels import Stock
@@ -30,6 +31,7 @@ from streams.core.items import Items
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.profile import Profile
 from streams.core.ranking import Ranker
+from streams.core.sessions import Sessions
 from streams.core.trending import HALF_LIFE_MS, Board
 from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
@@ -121,7 +123,8 @@ class Replica:
         """Popularity within segments of shoppers."""
         self._trending_partitions = topics.trending.partitions
         self.neighbourhood = Neighbourhood(self.items)
-        self.stock = Stock(self.items, self.board, self.neighbourhood)
+        self.sessions = Sessions(self.items)
+        self.stock = Stock(self.items, self.board, self.neighbourhood, self.sessions)
         self.ranker = Ranker()
         """What the shop has learnt of ranking."""
         self._heads: dict[int, HeadRow] = {}
@@ -140,6 +143,7 @@ class Replica:
             topics.models.name: self._apply_models,
             topics.trending.name: self._apply_trending,
             topics.neighbours.name: self._apply_neighbours,
+            topics.sessions.name: self._apply_sessions,
             topics.head.name: self._apply_heads,
             topics.ranker.name: self._apply_ranker,
         }
@@ -312,6 +316,13 @@ class Replica:
             if record.key and record.value:
                 mass = codecs.neighbours_mass(record.value)
                 self.neighbourhood.update(record.key.decode(), mass, partial(_partners, record.value))
+
+    async def _apply_sessions(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.key and record.value:
+                self.sessions.update(record.key, partial(sessions.decode, record.value))
+            elif record.key:
+                self.sessions.forget(record.key)
 
     async def _apply_heads(self, records: Iterable[Record]) -> None:
         for record in records:

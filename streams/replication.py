@@ -49,7 +49,7 @@ class Replication:
         """Told of what was applied since `load`: consecutive records of one partition of a topic."""
         self._models = topics.models
         self._topics = [topics.catalogue, *topics.slots.values(), topics.trending, topics.neighbours]
-        self._topics += [topics.head, topics.ranker, topics.models]
+        self._topics += [topics.sessions, topics.head, topics.ranker, topics.models]
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,

@@ -108,7 +108,8 @@ class Reset:
         async with follow.reader(self.bootstrap, self.kafka) as consumer:
             for topic in self.topics:
                 # The ledger of erasures stays: what it covers must not be folded again.
-                if (topic.table is not None and topic != self.topics.erasures) or topic == self.topics.models:
+                state = topic.table is not None and topic != self.topics.erasures
+                if state or topic in (self.topics.models, self.topics.sessions):
                     rows[topic.name] = sorted(await changelogs.rows_of(consumer, topic))
         groups = [await self._group(*group) for group in self._groups(await self._roles())]
         return Holdings(groups, rows, await asyncio.to_thread(self._directories))

@@ -16,7 +16,8 @@ FOREVER = -1
 class Topic:
     """One topic of the contract.
 
-    `compacted` topics keep the newest record of a key; the others keep `retention_ms` (-1: forever).
+    `compacted` topics keep the newest record of a key; the others, and compacted ones that say so, keep records for
+    `retention_ms` (-1: forever).
     `key` and `value` say in words what the bytes are, `schema` names the record type in `streams.records`
     (None for binary values). `table` is the RocksDB table whose changelog this topic is.
     """
@@ -34,8 +35,10 @@ class Topic:
 
     def broker_config(self) -> dict[str, str]:
         """The topic-level configuration to create it with."""
-        config = {"cleanup.policy": "compact" if self.compacted else "delete", **dict(self.config)}
-        if not self.compacted:
+        fading = not self.compacted or self.retention_ms != FOREVER
+        policies = ["compact"] * self.compacted + ["delete"] * fading
+        config = {"cleanup.policy": ",".join(policies), **dict(self.config)}
+        if fading:
             config["retention.ms"] = str(self.retention_ms)
         return config
 
@@ -55,6 +58,7 @@ class Topics:
     pairs: Topic
     merges: Topic
     neighbours: Topic
+    sessions: Topic
     head: Topic
     examples: Topic
     ranker: Topic
@@ -66,8 +70,8 @@ class Topics:
     def __iter__(self) -> Iterator[Topic]:
         return iter((
             self.events, self.catalogue, self.embeddings, self.embeddings_b, self.models, self.profiles,
-            self.trending, self.erasures, self.pairs, self.merges, self.neighbours, self.head,
-            self.examples, self.ranker, self.recommendations, self.questions, self.answers, self.dlq,
+            self.trending, self.erasures, self.pairs, self.merges, self.neighbours, self.sessions,
+            self.head, self.examples, self.ranker, self.recommendations, self.questions, self.answers, self.dlq,
         ))  # fmt: skip
 
     @property
@@ -193,6 +197,15 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
             partitions=partitions,
             compacted=True,
             table="neighbours",
+        ),
+        sessions=Topic(
+            name=f"{prefix}.sessions.v1",
+            key="shopper",
+            value="binary: the items that the shopper was for lately (streams/sessions.py), or null",
+            about="What shoppers had lately, read whole by every worker: what those with the same had is recommended.",
+            partitions=partitions,
+            compacted=True,
+            retention_ms=60 * DAY_MS,
         ),
         head=Topic(
             name=f"{prefix}.head.v1",

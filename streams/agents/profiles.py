@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from streams import codecs
+from streams import codecs, sessions
 from streams.agents import merges
 from streams.agents.neighbours import pair_records
 from streams.agents.ranker import NOT_AT_ALL, Doing, Learning, example_records, moments_of
@@ -144,7 +144,8 @@ class ProfilesHandler:
         updates = _updates(by_shopper, asked, read, self._limits)
         doings = [Doing(update.before, update.new, update.joined) for update in updates]
         moments = moments_of(doings, self._learning, self._replica.ranker.examples, self._limits.half_lives)
-        sent, examples = await self._recommended(self._dues(batch, updates), moments)
+        dues = self._dues(batch, updates)
+        sent, examples = await self._recommended(dues, moments)
         self._observe(updates, sent)
         lessons = example_records(self._topics.examples, batch.partition, examples)
         return Effects(
@@ -154,7 +155,11 @@ class ProfilesHandler:
                 "erasures": entered,
                 "profiles": [update.row for update in updates],
             },
-            outputs=[*self._void(batch.partition, updates), *self._addressed(sent, batch.partition)],
+            outputs=[
+                *self._void(batch.partition, updates),
+                *self._sessions(dues, batch.partition),
+                *self._addressed(sent, batch.partition),
+            ],
             rejections=rejections,
         )
 
@@ -184,7 +189,7 @@ class ProfilesHandler:
         return Effects(
             deltas=taken.requests,
             rows={"profiles": taken.rows},
-            outputs=self._addressed(sent, batch.partition),
+            outputs=[*self._sessions(dues, batch.partition), *self._addressed(sent, batch.partition)],
             rejections=taken.rejections,
         )
 
@@ -257,8 +262,9 @@ class ProfilesHandler:
             self.observer.handled(events, len(events) - sum(len(update.new) for update in updates), sent)
 
     def _void(self, partition: int, updates: Sequence[_Update]) -> list[Output]:
-        topic = self._topics.recommendations.name
-        return [Output(topic, update.shopper.encode(), None, partition) for update in updates if update.gone]
+        gone = [update.shopper.encode() for update in updates if update.gone]
+        topics = self._topics.recommendations.name, self._topics.sessions.name
+        return [Output(topic, shopper, None, partition) for topic in topics for shopper in gone]
 
     async def _recommended(
         self, dues: Sequence[_Due], moments: Sequence[Moment]
@@ -293,6 +299,9 @@ class ProfilesHandler:
         )
         said, taught = iter(slates), iter(examples)
         return [_Said(next(said), model, as_of) if isinstance(one, Shopper) else next(taught) for one in asked]
+
+    def _sessions(self, dues: Iterable[_Due], partition: int) -> list[Output]:
+        return [sessions.record_of(self._topics.sessions, due.shopper, due.profile, partition) for due in dues]
 
     def _addressed(self, sent: Iterable[Recommendation], partition: int) -> list[Output]:
         topic = self._topics.recommendations.name

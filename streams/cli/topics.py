@@ -104,9 +104,10 @@ def check(as_json: bool) -> None:
 
 def kept(topic: Topic) -> str:
     """How long a topic keeps its records, in words."""
+    days = "forever" if topic.retention_ms == FOREVER else f"{topic.retention_ms / _DAY_MS:g} days"
     if topic.compacted:
-        return "newest of each key"
-    return "forever" if topic.retention_ms == FOREVER else f"{topic.retention_ms / _DAY_MS:g} days"
+        return "newest of each key" + f", {days}" * (topic.retention_ms != FOREVER)
+    return days
 
 
 def _created(topic: Topic) -> str:
@@ -120,7 +121,7 @@ def _row(topic: Topic, live: admin.LiveTopic | None) -> dict[str, object]:
         "partitions": live.partitions if live else None,
         "replicas": live.replicas if live else None,
         "compacted": topic.compacted,
-        "retention_ms": None if topic.compacted else topic.retention_ms,
+        "retention_ms": None if topic.compacted and topic.retention_ms == FOREVER else topic.retention_ms,
         "key": topic.key,
         "value": topic.value,
         "about": topic.about,

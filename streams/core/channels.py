@@ -4,7 +4,8 @@
     popularity ─────────► popular ────┤
     within the segment ─► segment ────┼─► open to the shopper ─► Pool (owner, place, rank by channel, values)
     habits ─────────────► buy_again ──┤
-    neighbourhood ──────► neighbours ─┘
+    neighbourhood ──────► neighbours ─┤
+    others' sessions ───► sessions ───┘
 
 Channels speak different languages (a cosine, a count, a mass). Fusion therefore asks for ranks alone; the ranker gets
 the values, too (`features`).
@@ -26,11 +27,12 @@ from streams.core.items import NONE, Items, Places
 from streams.core.neighbourhood import ALIKE, ASKED_RHO, TIGHT_RHO, WIDE_RHO, Neighbourhood, alike
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile
+from streams.core.sessions import NOBODY, Alike, Sessions
 from streams.core.trending import Board
 
 Floats = npt.NDArray[np.float64]
 
-ORDER = (Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT)
+ORDER = (Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT, Channel.SESSIONS)
 """Of the columns of `Pool.ranks`."""
 
 FILTERED = 4
@@ -66,6 +68,7 @@ class Stock:
     items: Items
     board: Board
     neighbourhood: Neighbourhood
+    sessions: Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Candidates:
         ranks: int16 (n, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
         cosines: float32 (n, 3), to any interest (the largest), to the intent, to any other; 0 where it was not found.
         looks: float64 (n, ways - 1), scores as neighbours as parts of the largest, at large and just now.
+        votes: float64 (n,), scores by others' sessions as parts of the largest.
+        alike: those sessions.
         shut: bool (items,), whether something keeps an item from this shopper, or they have it.
         ring: the shopper's, all of it.
         nearest: int64 (m,), places of what is nearest to any interest, best first.
@@ -111,6 +116,8 @@ class Candidates:
     ranks: npt.NDArray[np.int16]
     cosines: npt.NDArray[np.float32]
     looks: Floats
+    votes: Floats
+    alike: Alike
     shut: npt.NDArray[np.bool_]
     ring: Ring
     nearest: Places
@@ -127,6 +134,8 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     barred = items.places(profiles.rejected(profile) | profiles.in_cart(profile) | policy.excluded)
     ring, nearest = ring_of(profile.recent, items), merged([near.places for near in visit.near])
     places, scores = _looks(ring, stock, visit.now)
+    others = stock.sessions.alike(ring.places, ring.weights, visit.now) if weights.get(Channel.SESSIONS) else NOBODY
+    crowd, votes = stock.sessions.scores(others, stock.neighbourhood.masses, visit.now)
     had = profiles.owned(profile)
     owned = habits if len(had) == len(habits) else items.places(had)
     closed = ~items.available.values
@@ -141,6 +150,12 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
         kept = visit.eligible.kept(items.ids[place] for place in left)
         return items.places(islice(kept, policy.pool))
 
+    def best(places: Places, scores: Floats) -> Places:
+        left = np.flatnonzero(~shut[places])
+        if not visit.eligible.drops:
+            left = left[_largest(scores[left], policy.pool)]
+        return first(items.ranked(places[left], alike(scores[left]), len(left)), shut)
+
     lists: list[Places] = [np.zeros(0, np.int64)] * len(ORDER)
     if weights.get(Channel.CONTENT):
         lists[0] = first(nearest, shut)
@@ -150,12 +165,11 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     if weights.get(Channel.BUY_AGAIN):
         lists[2] = first(items.ranked(habits[strengths > 0], strengths[strengths > 0], len(habits)), closed)
     if weights.get(Channel.NEIGHBOURS):
-        left = np.flatnonzero(~shut[places])
-        if not visit.eligible.drops:
-            left = left[_largest(scores[0, left], policy.pool)]
-        lists[3] = first(items.ranked(places[left], alike(scores[0, left]), len(left)), shut)
+        lists[3] = best(places, scores[0])
     if weights.get(Channel.SEGMENT):
         lists[4] = first(visit.popular, shut)
+    if weights.get(Channel.SESSIONS):
+        lists[5] = best(crowd, votes)
     found, inverse = np.unique(np.concatenate(lists), return_inverse=True)
     ranks = np.zeros((len(found), len(ORDER)), np.int16)
     begin = 0
@@ -163,7 +177,8 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
         ranks[inverse[begin : begin + len(listed)], column] = np.arange(1, len(listed) + 1)
         begin += len(listed)
     cosines, looks = _cosines(found, visit.near, items), _parts(found, places, scores[1:], items)
-    return Candidates(found, ranks, cosines, looks, shut, ring, nearest, habits, strengths)
+    parts = _parts(found, crowd, votes[None], items)[:, 0]
+    return Candidates(found, ranks, cosines, looks, parts, others, shut, ring, nearest, habits, strengths)
 
 
 def ring_of(recent: Sequence[Interaction], items: Items) -> Ring:

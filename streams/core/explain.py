@@ -181,6 +181,8 @@ def _said(
         return _content(pick.item, events[channel], title) if grounds.recent or habits else None
     if channel is Channel.NEIGHBOURS:
         return _beside(events[channel], title) if events[channel] else None
+    if channel is Channel.SESSIONS:
+        return _shared(events[channel], title) if events[channel] else None
     if channel is Channel.SEGMENT:
         number = pick.ranks[_SEGMENT]
         return (f"popular with {in_words(grounds.segment)} (number {number})", []) if number else None
@@ -206,6 +208,10 @@ def _content(item: str, events: list[Interaction], title: Callable[[str], str]) 
 def _beside(events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
     together = "often bought with" if events[0].type is EventType.PURCHASE else "often goes with"
     return f"{together} {title(events[0].item)}, which you {_did(events[0])}", events
+
+
+def _shared(events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
+    return f"others with {title(events[0].item)}, which you {_did(events[0])}, went for it", events
 
 
 def _did(interaction: Interaction) -> str:

@@ -31,6 +31,7 @@ class Feature(NamedTuple):
 
 
 _C, _P, _B, _N, _S = Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT
+_O = Channel.SESSIONS
 FEATURES = (
     Feature("fused", _P),  # put down to the channels that it is fused from
     Feature("rank_content", _C),
@@ -38,6 +39,7 @@ FEATURES = (
     Feature("rank_buy_again", _B),
     Feature("rank_neighbours", _N),
     Feature("rank_segment", _S),
+    Feature("rank_sessions", _O),
     Feature("cosine", _C),
     Feature("cosine_intent", _C),
     Feature("cosine_long", _C),
@@ -45,6 +47,8 @@ FEATURES = (
     Feature("wide_log", _N),
     Feature("tight", _N),
     Feature("tight_log", _N),
+    Feature("votes", _O),
+    Feature("votes_log", _O),
     Feature("popularity", _P),
     Feature("popularity_log", _P),
     Feature("mass", _P),
@@ -130,11 +134,12 @@ def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit],
     best = np.zeros(len(visits))
     np.maximum.at(best, batch.owner, batch.fused)
     columns[FUSED] = batch.fused / best[batch.owner]
-    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:6], where=batch.ranks.T > 0)
-    columns[6:9] = np.concatenate([one.cosines for one in found]).T
+    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:7], where=batch.ranks.T > 0)
+    columns[7:10] = np.concatenate([one.cosines for one in found]).T
     looks = np.concatenate([one.looks for one in found]).T
-    columns[[9, 11]] = looks
-    columns[[10, 12]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
+    looks = np.vstack((looks, np.concatenate([one.votes for one in found])))
+    columns[[10, 12, 14]] = looks
+    columns[[11, 13, 15]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
     ring = _ring_of(found)
     keys = _Keys(batch, len(stock.items))

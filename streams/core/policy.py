@@ -17,6 +17,7 @@ class Channel(StrEnum):
     BUY_AGAIN = "buy_again"
     NEIGHBOURS = "neighbours"
     SEGMENT = "segment"
+    SESSIONS = "sessions"
     FRESH = "fresh"
     """By exploration alone, which `Policy.exploration` sets."""
 
@@ -49,9 +50,10 @@ class Policy:
         default_factory=lambda: {
             Channel.CONTENT: 0.3,
             Channel.POPULAR: 0.3,
-            Channel.BUY_AGAIN: 1.3,
+            Channel.BUY_AGAIN: 1.6,
             Channel.NEIGHBOURS: 0.3,
             Channel.SEGMENT: 0.3,
+            Channel.SESSIONS: 0.3,
         }
     )
     diversity: float = 0.9

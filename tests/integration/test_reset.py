@@ -18,8 +18,8 @@ ITEMS = ["red shirt", "blue shirt", "red shoe", "green hat"]
 async def rows(bootstrap: str, topics: Topics) -> dict[str, changelogs.Rows]:
     """The rows on the state topics."""
     async with follow.reader(bootstrap, KafkaSettings()) as consumer:
-        states = [topic for topic in topics if topic.table]
-        return {str(topic.table): await changelogs.rows_of(consumer, topic) for topic in states}
+        states = [topic for topic in topics if topic.table or topic == topics.sessions]
+        return {str(topic.table or topic.name): await changelogs.rows_of(consumer, topic) for topic in states}
 
 
 def added(found: dict[str, changelogs.Rows]) -> dict[tuple[int, bytes], tuple[dict[int, int], float, dict[str, float]]]:

@@ -1,5 +1,6 @@
 """What channels bring, against lists made one item at a time."""
 
+import math
 from collections.abc import Sequence
 
 from hypothesis import given
@@ -9,9 +10,10 @@ from streams.core import profile as profiles
 from streams.core.candidates import buy_again
 from streams.core.channels import ORDER, Visit, fresh, gather, merged
 from streams.core.events import Interaction
+from streams.core.items import tie
 from streams.core.neighbourhood import ASKED_RHO
 from streams.core.policy import Channel, Policy
-from tests.property.test_features import NAMES, NOW, SEGMENT, SETTINGS, STOCK, visits
+from tests.property.test_features import NAMES, NOW, SEGMENT, SETTINGS, STOCK, visits, votes
 
 
 def merge(lists: list[list[str]]) -> list[str]:
@@ -42,6 +44,7 @@ def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, exclud
     bought = profiles.owned(profile)
     near = merge([[ids[place] for place in one.places] for one in visit.near])
     segment = SEGMENT if len(visit.popular) else []
+    others = votes(profile.recent)
     lists = {
         Channel.CONTENT: [item for item in near if item not in shut | bought],
         Channel.POPULAR: [item for item in STOCK.board.top(12) if item not in shut | bought],
@@ -50,6 +53,11 @@ def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, exclud
             item for item in STOCK.neighbourhood.top(counted(profile.recent), NOW, 12) if item not in shut | bought
         ],
         Channel.SEGMENT: [item for item in segment if item not in shut | bought],
+        Channel.SESSIONS: [
+            item
+            for item in sorted(others, key=lambda item: (-round(math.log(others[item]), 9), tie(item)))
+            if item not in shut | bought
+        ],
     }
     found = gather(visit, STOCK, Policy(pool=pool, excluded=frozenset(excluded)))
     told: dict[str, dict[Channel, int]] = {}

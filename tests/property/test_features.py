@@ -1,6 +1,7 @@
 """The features of many candidates at once are those of each by its definition, written plainly."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from streams.core import decay
 from streams.core.candidates import RRF_K
-from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, gather
+from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, gather, ring_of
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
@@ -18,6 +19,7 @@ from streams.core.items import Items
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile, fold, purchases
+from streams.core.sessions import Session, Sessions
 from streams.core.trending import HALF_LIFE_MS, Board
 from tests.property.strategies import DAY, T0, logs
 
@@ -40,15 +42,17 @@ def _facts(number: int) -> dict[str, object]:
 
 def _stock() -> Stock:
     items = Items()
-    board, beside = Board(1, items), Neighbourhood(items)
+    board, beside, others = Board(1, items), Neighbourhood(items), Sessions(items)
     for number, name in enumerate(NAMES):
         items.describe(name, **_facts(number))  # type: ignore[arg-type]
         if number % 4:
             board.update(name, 0, decay.log_mass(1.0 + number, NOW, HALF_LIFE_MS))
             mass = decay.log_mass(2.0 + number, NOW, PAIR_HALF_LIFE_MS)
-            others = {NAMES[(number * step) % 12]: mass - step for step in (5, 7)}
-            beside.update(name, mass, others.copy)
-    return Stock(items, board, beside)
+            partners = {NAMES[(number * step) % 12]: mass - step for step in (5, 7)}
+            beside.update(name, mass, partners.copy)
+        both = [name, NAMES[(number * 5 + 3) % 12]]
+        others.update(name.encode(), lambda items=both, age=number: Session(items, NOW - age * DAY))  # type: ignore[misc]
+    return Stock(items, board, beside, others)
 
 
 STOCK = _stock()
@@ -82,6 +86,14 @@ def _look(visit: Visit, rho: float) -> dict[str, float]:
     return {STOCK.items.ids[place]: score / scores.max() for place, score in zip(places, scores, strict=True)}
 
 
+def votes(recent: Sequence[Interaction]) -> dict[str, float]:
+    """Scores by others' sessions, by the lookup that has an oracle of its own."""
+    ring = ring_of(recent, STOCK.items)
+    alike = STOCK.sessions.alike(ring.places, ring.weights, NOW)
+    places, scores = STOCK.sessions.scores(alike, STOCK.neighbourhood.masses, NOW)
+    return {STOCK.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
+
+
 def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> dict[str, float]:
     """The features of an item for a shopper."""
     facts = [_facts(NAMES.index(name)) for name in NAMES]
@@ -93,7 +105,9 @@ def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> 
     liked = [event for event in profile.recent if event.weight > 0]
     total = sum(event.weight for event in liked)
     found = {"fused": fused, "bias": 1.0}
-    for channel, name in zip(ORDER, ("content", "popular", "buy_again", "neighbours", "segment"), strict=True):
+    for channel, name in zip(
+        ORDER, ("content", "popular", "buy_again", "neighbours", "segment", "sessions"), strict=True
+    ):
         found[f"rank_{name}"] = 5.0 / (5.0 + ranks[channel]) if channel in ranks else 0.0
     cosines = {
         near.interest: dict(zip(near.places.tolist(), near.cosines.tolist(), strict=True)) for near in visit.near
@@ -103,8 +117,9 @@ def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> 
     found["cosine_intent"] = cosines.get("intent", {}).get(place, 0.0)
     others = [one.get(place, 0.0) for interest, one in cosines.items() if interest != "intent"]
     found["cosine_long"] = max([0.0, *others])
-    for name, rho in (("wide", WIDE_RHO), ("tight", TIGHT_RHO)):
-        found[name] = _look(visit, rho).get(item, 0.0)
+    looks = {"wide": _look(visit, WIDE_RHO), "tight": _look(visit, TIGHT_RHO), "votes": votes(profile.recent)}
+    for name, scores in looks.items():
+        found[name] = scores.get(item, 0.0) / max(scores.values(), default=1.0)
         found[f"{name}_log"] = 1.0 + math.log(found[name] + 1e-3) / math.log(1e3)
     mass, most = STOCK.board.total(item), max(STOCK.board.total(name) for name in NAMES)
     found["popularity"] = math.exp(mass - most)
@@ -189,7 +204,7 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
     asked = [both[place] for place in places]
     found = [gather(visit, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0})) for visit in asked]
-    batch = batched(found, np.array([1.0, 0, 0, 0, 0]), RRF_K)
+    batch = batched(found, np.array([1.0, 0, 0, 0, 0, 0]), RRF_K)
     matrix, _ = features(batch, found, asked, STOCK)
     assert batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
     assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()

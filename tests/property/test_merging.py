@@ -117,7 +117,7 @@ class World:
                     part.tables[table].pop(key, None)
                 else:
                     part.tables[table][key] = row
-        self.sent += effects.outputs
+        self.sent += [output for output in effects.outputs if output.topic == TOPICS.recommendations.name]
         step()
 
     def drain(self) -> None:

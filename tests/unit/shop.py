@@ -15,7 +15,7 @@ from streams.agents.profiles import ProfilesHandler
 from streams.agents.ranker import NOT_AT_ALL, Learning, RankerHandler
 from streams.core.policy import Policy
 from streams.edge import Limits
-from streams.engine.effects import Batch, Effects, Handler
+from streams.engine.effects import Batch, Effects, Handler, Output
 from streams.items import ItemEncoder
 from streams.records import Recommendation
 from streams.replicas import Immediate, Replica
@@ -40,6 +40,11 @@ class CountingEncoder(HashingEncoder):
 
 async def immediate_index(dim: int) -> ReplicaIndex:
     return Immediate(ExactIndex(dim))
+
+
+def told(effects: Effects) -> list[Output]:
+    """Recommendations, and that there are none any more."""
+    return [output for output in effects.outputs if output.topic == TOPICS.recommendations.name]
 
 
 class Shop:
@@ -71,7 +76,7 @@ class Shop:
 
     def events(self, *records: FakeRecord) -> list[Recommendation]:
         effects = self._run(self.profiles, TOPICS.events.name, records)
-        return [msgspec.json.decode(output.value or b"", type=Recommendation) for output in effects.outputs]
+        return [msgspec.json.decode(output.value or b"", type=Recommendation) for output in told(effects)]
 
     def _run(self, handler: Handler, topic: str, records: Sequence[FakeRecord]) -> Effects:
         effects = asyncio.run(handler(Batch(topic, 0, records), self.read))
@@ -93,4 +98,10 @@ class Shop:
                 self.changelog_offset += 1
             if table not in ("profiles", "erasures") and changelog:
                 asyncio.run(self.replica.apply(TOPICS.by_table(table).name, 0, changelog))
+        sessions = [output for output in effects.outputs if output.topic == TOPICS.sessions.name]
+        if sessions:
+            records = [
+                FakeRecord(output.key, output.value, n, TOPICS.sessions.name) for n, output in enumerate(sessions)
+            ]
+            asyncio.run(self.replica.apply(TOPICS.sessions.name, 0, records))
         return effects

@@ -72,10 +72,10 @@ async def test_a_batch_is_acknowledged_after_its_effects_in_their_order(tmp_path
     harness = Harness(tmp_path)
     assert await harness.put([event(0), FakeRecord(b"anna", b"}", 1), event(2, user="bert")])
     assert harness.happened == [
-        "shop.dlq.v1", "shop.trending.v1", "shop.pairs.v1", "shop.profiles.v1", "shop.recommendations.v1",
-        "store", "store",
+        "shop.dlq.v1", "shop.trending.v1", "shop.pairs.v1", "shop.sessions.v1", "shop.recommendations.v1",
+        "shop.profiles.v1", "store", "store",
     ]  # fmt: skip
-    assert (harness.app.stats.records, harness.app.stats.outputs) == (3, 2)
+    assert (harness.app.stats.records, harness.app.stats.outputs) == (3, 4)
 
 
 async def test_a_batch_of_an_earlier_epoch_is_neither_handled_nor_acknowledged(tmp_path: Path) -> None:
@@ -89,6 +89,6 @@ async def test_a_batch_of_an_earlier_epoch_is_neither_handled_nor_acknowledged(t
 async def test_broker_trouble_is_waited_out(tmp_path: Path, failures: int) -> None:
     harness = Harness(tmp_path, failures)
     assert await harness.put([event(0)])
-    assert harness.happened[-3:] == ["shop.recommendations.v1", "store", "store"]
+    assert harness.happened[-3:] == ["shop.profiles.v1", "store", "store"]
     assert harness.app.stats.retries == failures
     assert harness.app.stats.healthy

@@ -19,7 +19,7 @@ from streams.engine.effects import Batch
 from streams.errors import ConfigError
 from streams.topics import topics
 from tests.unit.records import FakeRecord, event, item
-from tests.unit.shop import TOPICS, Shop
+from tests.unit.shop import TOPICS, Shop, told
 
 SCALING = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
 
@@ -77,7 +77,8 @@ def test_rows_and_records_are_as_large_as_the_model_says(lived: Shop) -> None:
     assert _near(profile_bytes(100), sum(map(len, rows)) / len(rows))
     assert _near(MEASURED.event, len(_event(7).value or b""))
     assert _near(MEASURED.item, len(_item(7).value or b""))
-    (answer,) = asyncio.run(lived.profiles(Batch(TOPICS.events.name, 0, [_event(5_000)]), lived.read)).outputs
+    effects = asyncio.run(lived.profiles(Batch(TOPICS.events.name, 0, [_event(5_000)]), lived.read))
+    (answer,) = told(effects)
     said = json.loads(answer.value or b"")["items"]
     assert len(said) == 20
     assert _near(20 * MEASURED.recommendation_item + 500, len(answer.value or b""))
@@ -173,6 +174,7 @@ def test_every_topic_with_state_or_traffic_is_in_the_plan() -> None:
         "shop.profiles.v1",
         "shop.recommendations.v1",
         "shop.neighbours.v1",
+        "shop.sessions.v1",
         "shop.examples.v1",
     } <= named
 

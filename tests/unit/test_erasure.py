@@ -51,7 +51,8 @@ def test_nothing_is_left_of_a_shopper_but_a_keyed_hash(shop: Shop) -> None:
     assert set(_handled(shop, event(0), event(1, user="bert"))) == {ANNA, b"bert"}
     effects = shop._run(shop.profiles, TOPICS.events.name, [erase(2)])
     assert set(shop.tables["profiles"]) == {b"bert"}
-    assert effects.outputs == [Output(TOPICS.recommendations.name, ANNA, None, 0)]
+    void = TOPICS.recommendations.name, TOPICS.sessions.name
+    assert effects.outputs == [Output(topic, ANNA, None, 0) for topic in void]
     assert not effects.rejections
     ((key, row),) = shop.tables["erasures"].items()
     assert codecs.decode_erasure(row) == Erasure(2, NOW)
@@ -78,7 +79,7 @@ def test_what_comes_after_is_a_new_shopper(shop: Shop) -> None:
     profile = codecs.decode_profile(shop.tables["profiles"][ANNA])
     assert [interaction.item for interaction in profile.recent] == ["bread"]
     assert (profile.offset, len(profile.seen), set(profile.habits)) == (4, 1, {"bread"})
-    assert [output.value is None for output in effects.outputs] == [False]
+    assert [output.value is None for output in effects.outputs] == [False, False]
     # The request again, after a crash: the new shopper stays.
     again = _handled(shop, erase(3))
     assert codecs.decode_profile(again[ANNA]) == profile

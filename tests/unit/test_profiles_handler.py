@@ -6,7 +6,7 @@ from streams import codecs
 from streams.core.policy import Channel, Policy
 from streams.engine.effects import RejectReason
 from tests.unit.records import NOW, FakeRecord, event, item
-from tests.unit.shop import TOPICS, Shop
+from tests.unit.shop import TOPICS, Shop, told
 
 GROCERIES = [
     item("milk", 0, title="Whole milk", category=["food", "dairy"]),
@@ -126,10 +126,10 @@ def test_bad_records_are_rejected_and_the_rest_goes_on(shop: Shop) -> None:
     bad = FakeRecord(b"anna", b"}", 1)
     effects = shop._run(shop.profiles, TOPICS.events.name, [event(0), bad, event(2, user="bert")])
     assert [(r.record, r.reason) for r in effects.rejections] == [(bad, RejectReason.UNDECODABLE)]
-    assert len(effects.outputs) == 2
+    assert len(told(effects)) == 2
 
 
 def test_outputs_stay_on_the_partition_of_the_event(shop: Shop) -> None:
     effects = shop._run(shop.profiles, TOPICS.events.name, [event(0)])
-    (output,) = effects.outputs
-    assert (output.topic, output.key, output.partition) == ("shop.recommendations.v1", b"anna", 0)
+    where = [(output.topic, output.key, output.partition) for output in effects.outputs]
+    assert where == [("shop.sessions.v1", b"anna", 0), ("shop.recommendations.v1", b"anna", 0)]

@@ -253,8 +253,9 @@ async def test_a_row_and_its_tombstone_leave_together() -> None:
         for put, tombstone in zip(records[::2], records[1::2], strict=True):
             assert (put.key or b"").replace(b"new", b"old") == tombstone.key
             assert (put.partition, tombstone.value, tombstone.headers) == (tombstone.partition, None, ())
-    void = [record.key for records in sent for record in records if record.topic == TOPICS.recommendations.name]
-    assert void == [move.old for move in moves]
+    for topic in (TOPICS.recommendations, TOPICS.sessions):
+        void = [record.key for records in sent for record in records if record.topic == topic.name]
+        assert void == [move.old for move in moves]
 
 
 def test_commands_make_keys_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

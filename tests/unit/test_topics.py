@@ -70,7 +70,7 @@ def test_how_long_records_are_kept_is_said_in_words() -> None:
 
 def test_names_are_unique_and_start_with_the_shop() -> None:
     names = [topic.name for topic in CONTRACT]
-    assert len(set(names)) == len(names) == 18
+    assert len(set(names)) == len(names) == 19
     assert all(name.startswith("books.") and name.endswith(".v1") for name in names)
 
 

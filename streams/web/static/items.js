@@ -8,6 +8,7 @@ const CHANNELS = {
   buy_again: "bought again",
   neighbours: "had together",
   segment: "popular among shoppers like this one",
+  sessions: "had by others with the same",
   fresh: "new here",
 };
 

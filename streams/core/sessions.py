@@ -1,0 +1,254 @@
+"""What shoppers of a like mind had lately: session neighbours, with a shopper's ring of recent items as the session.
+
+    similarity(s) = Σ over what both had of w · 2^(-age of s / MEMORY) / √(items of s)      w falls with what is newer
+    score(item)   = Σ over the `NEAREST` most similar s that have it of similarity(s) / (mass of the item) ^ RARITY
+
+This is V-SKNN (Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018) over the newest
+ring of every shopper, where theirs are sessions. A ring holds the last session whole and what came before it, so it is
+found by either; and there is one of each shopper, so a topic with the newest record of each key has all of them.
+
+**Bounds.** The `MOST` newest rings are kept, and of each item the `HOLDERS` newest rings that have it. Up to what the
+bounds cut off, the state is a function of the newest record of each shopper, in whatever order they come.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core import decay
+from streams.core.cooccurrence import HALF_LIFE_MS
+from streams.core.events import Interaction
+from streams.core.items import NONE, Items, Places
+from streams.core.profile import RING
+
+Floats = npt.NDArray[np.float64]
+
+MOST = 50_000
+"""Rings kept, those of the shoppers who did something last."""
+
+HOLDERS = 64
+"""Rings looked at for each item of a shopper's, the newest."""
+
+NEAREST = 100
+"""Rings that are asked what else is in them."""
+
+KEEP = 0.98
+"""What an item of the shopper's counts of the next newer one."""
+
+MEMORY_MS = 14.0 * decay.DAY_MS
+"""A ring counts half as much after this time."""
+
+RARITY = 0.3
+"""Exponent of an item's mass that its score is divided by: what everybody has says less."""
+
+_BEGIN = 1024
+_TOGETHER = 250
+_NOBODY = 0
+"""The row of no shopper."""
+
+
+class Session(NamedTuple):
+    """What a shopper was for lately: items, each once, newest first, and the time of the newest, Unix milliseconds."""
+
+    items: list[str]
+    time: int
+
+
+class Alike(NamedTuple):
+    """The rings nearest to a shopper's, and what is in them.
+
+    Attributes:
+        similarities: float64 (rings,), above 0.
+        ring, place: int64 (m,): which of the rings has which item.
+    """
+
+    similarities: Floats
+    ring: Places
+    place: Places
+
+
+NOBODY = Alike(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+"""There is nobody alike."""
+
+
+def session_of(recent: Sequence[Interaction]) -> Session | None:
+    """The session of a ring: items of which the newest word is for them; None if there are none."""
+    newest: dict[str, Interaction] = {}
+    for interaction in reversed(recent):
+        if interaction.weight:
+            newest.setdefault(interaction.item, interaction)
+    liked = [interaction for interaction in newest.values() if interaction.weight > 0]
+    return Session([interaction.item for interaction in liked], liked[0].time) if liked else None
+
+
+class Sessions:
+    """The newest rings of shoppers, by shopper and by item.
+
+    A ring is read when somebody asks: of those that pass by, many are replaced before.
+    """
+
+    def __init__(self, items: Items | None = None, most: int = MOST) -> None:
+        """None yet. `items`: whose places these are; its own without any."""
+        self.items = Items() if items is None else items
+        self._most = most
+        self._rows: dict[bytes, int] = {}
+        self._shoppers: list[bytes] = [b""]
+        self._free: list[int] = []
+        self._unread: dict[bytes, Callable[[], Session]] = {}
+        self._holders = self.items.column(np.int64, _NOBODY, HOLDERS)
+        self._members = np.full((_BEGIN, RING), NONE)
+        self._times = np.zeros(_BEGIN, np.int64)
+        self._roots = np.zeros(_BEGIN)
+        self._scratch = np.zeros(_BEGIN, np.int64)
+
+    def __len__(self) -> int:
+        self._read()
+        return len(self._rows)
+
+    def update(self, shopper: bytes, session: Callable[[], Session]) -> None:
+        """Set a shopper's session, which is called for when somebody asks."""
+        self._unread[shopper] = session
+        if len(self._unread) > _TOGETHER:
+            self._read()
+
+    def forget(self, shopper: bytes) -> None:
+        """Let a shopper's session go."""
+        self._unread.pop(shopper, None)
+        row = self._rows.pop(shopper, None)
+        if row is not None:
+            self._set({row: Session([], 0)})
+            self._free.append(row)
+
+    def alike(self, ring: Places, weights: Floats, now: int) -> Alike:
+        """The `NEAREST` rings most like one, and as many more as are alike to the last of them.
+
+        Args:
+            ring: int64 (n,), places, oldest first.
+            weights: float64 (n,), of the interactions; those above 0 count.
+            now: event time, Unix milliseconds.
+        """
+        self._read()
+        liked = np.flatnonzero(weights > 0)[::-1]
+        asked, inverse = self.items.distinct(ring[liked])
+        counts = np.bincount(inverse, weights[liked] * KEEP ** np.arange(len(liked)), len(asked))
+        holders = self._holders.values[asked].ravel()
+        scratch, every = self._scratch, np.arange(len(holders))
+        scratch[holders] = every
+        rows = holders[scratch[holders] == every]
+        scratch[rows] = every[: len(rows)]
+        shared = np.bincount(scratch[holders], np.repeat(counts, HOLDERS), len(rows))
+        ages = np.minimum(self._times[rows] - now, 0)
+        similarities = shared * self._roots[rows] * np.exp2(ages / MEMORY_MS)
+        if len(rows) > NEAREST:
+            least = np.partition(similarities, -NEAREST)[-NEAREST]
+            some = np.flatnonzero(similarities >= least)
+            rows, similarities = rows[some], similarities[some]
+        some = np.flatnonzero(similarities)  # nobody is like nobody
+        members = self._members[rows[some]].ravel()
+        there = np.flatnonzero(members != NONE)
+        return Alike(similarities[some], there // RING, members[there])
+
+    def scores(self, alike: Alike, masses: Floats, now: int) -> tuple[Places, Floats]:
+        """What is in rings, with the sum of their similarities.
+
+        Args:
+            alike: the rings.
+            masses: float64 (places,), log masses of items' own events.
+            now: event time, Unix milliseconds.
+
+        Returns:
+            int64 (n,) places, each once, and float64 (n,) scores above 0.
+        """
+        places, inverse = self.items.distinct(alike.place)
+        votes: Floats = np.bincount(inverse, alike.similarities[alike.ring], len(places)).astype(np.float64)
+        logs = masses[places] - decay.log_mass(1.0, now, HALF_LIFE_MS)
+        return places, votes * np.exp(-RARITY * np.maximum(logs, 0.0))
+
+    def pull(self, alike: Alike, items: Places, recent: Places) -> Floats:
+        """How much rings have both of items and recent ones: float64 (items, recent), sums of similarities.
+
+        Args:
+            alike: the rings.
+            items: int64 (n,), places, each once.
+            recent: int64 (m,), places.
+        """
+        distinct, inverse = self.items.distinct(recent)
+        have, had = (np.zeros((len(alike.similarities), len(some))) for some in (items, distinct))
+        for table, some in ((have, items), (had, distinct)):
+            hits, columns = self.items.located(alike.place, some)
+            table[alike.ring[hits], columns] = 1.0
+        pulls: Floats = (have * alike.similarities[:, None]).T @ had
+        return pulls[:, inverse]
+
+    def _read(self) -> None:
+        unread, self._unread = self._unread, {}
+        told: dict[int, Session] = {}
+        for shopper, read in unread.items():
+            session = read()
+            row = self._rows.get(shopper)
+            if row is None:
+                row = self._take(shopper, session.time)
+            if row is not None:
+                told[row] = session
+                self._times[row] = session.time
+        if told:
+            self._set(told)
+
+    def _take(self, shopper: bytes, time: int) -> int | None:
+        """A row for a shopper, the oldest one's if all are taken; None if that is not older than theirs."""
+        if self._free:
+            row = self._free.pop()
+        elif len(self._shoppers) <= self._most:
+            row = len(self._shoppers)
+            self._shoppers.append(shopper)
+            if row == len(self._times):
+                self._grow()
+        else:
+            row = 1 + int(np.argmin(self._times[1 : len(self._shoppers)]))
+            if self._times[row] >= time:
+                return None
+            del self._rows[self._shoppers[row]]
+        self._rows[shopper] = row
+        self._shoppers[row] = shopper
+        return row
+
+    def _grow(self) -> None:
+        self._members = np.concatenate((self._members, np.full_like(self._members, NONE)))
+        self._times = np.concatenate((self._times, np.zeros_like(self._times)))
+        self._roots = np.concatenate((self._roots, np.zeros_like(self._roots)))
+        self._scratch = np.concatenate((self._scratch, np.zeros_like(self._scratch)))
+
+    def _set(self, told: Mapping[int, Session]) -> None:
+        """Put sessions into rows, and into the rings of their items what has changed."""
+        rows = np.fromiter(told, np.int64, len(told))
+        lists = [session.items[:RING] for session in told.values()]
+        sizes = np.array([len(items) for items in lists])
+        new = np.full((len(rows), RING), NONE)
+        new[np.arange(RING) < sizes[:, None]] = self.items.places(chain.from_iterable(lists))
+        old = self._members[rows]
+        same = old[:, :, None] == new[:, None, :]
+        gone, come = (old != NONE) & ~same.any(axis=2), (new != NONE) & ~same.any(axis=1)
+        self._members[rows] = new
+        self._times[rows] = [session.time for session in told.values()]
+        self._roots[rows] = np.where(sizes > 0, 1.0 / np.sqrt(np.maximum(sizes, 1)), 0.0)
+        self._leave(old[gone], rows[np.flatnonzero(gone) // RING])
+        self._enter(new[come], rows[np.flatnonzero(come) // RING])
+
+    def _leave(self, places: Places, rows: Places) -> None:
+        held = np.flatnonzero(self._holders.values[places] == rows[:, None])
+        self._holders.values[places[held // HOLDERS], held % HOLDERS] = _NOBODY
+
+    def _enter(self, places: Places, rows: Places) -> None:
+        """Rows become holders of items, in the place of nobody or of the oldest one."""
+        while len(places):
+            _, first = np.unique(places, return_index=True)  # one of each item at a time
+            some, who = places[first], rows[first]
+            holders = self._holders.values[some]
+            times = np.where(holders == _NOBODY, -1, self._times[holders])
+            at, lines = times.argmin(axis=1), np.arange(len(some))
+            newer = times[lines, at] <= self._times[who]
+            self._holders.values[some[newer], at[newer]] = who[newer]
+            places, rows = np.delete(places, first), np.delete(rows, first)
