@@ -7,6 +7,7 @@ from pathlib import Path
 
 from encoders import export, ready, reference, torchexport
 from encoders.base import ModelError
+from encoders.bridge import Bridge, cross, span
 from encoders.card import Manifest, ModelCard, Precision
 from encoders.directory import WEIGHTS, Source, describe, digests
 from encoders.fetch import Report
@@ -65,10 +66,13 @@ def build(source: Source, precision: Precision, store: Store, report: Report, te
     if precision is Precision.INT8:
         return _build_int8(source, store, report, texts)
     report(f"building {source.card.name} in {precision}")
-    draft = _Draft.of(source, precision, export.build(source.bert, source.card.pooling, precision))
+    bridge = _bridge(source)
+    draft = _Draft.of(source, precision, export.build(source.bert, source.card.pooling, precision, bridge))
     report("holding it against the reference")
-    tokenizer = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix)
-    expected = reference.encode(source.bert, tokenizer.ids(PROBES), source.card.pooling)
+    ids = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix).ids(PROBES)
+    expected = reference.encode(source.bert, ids, source.card.pooling)
+    if bridge is not None:
+        expected = cross(bridge, expected, ids)
     measured = gate(draft.encoder().encode(PROBES), expected, LIMITS[precision])
     return draft.install(measured, store, report)
 
@@ -125,12 +129,23 @@ def _build_int8(source: Source, store: Store, report: Report, texts: Sequence[st
     calibration, judges = split(texts)
     report(f"calibrating {source.card.name} in int8 on {len(calibration)} texts")
     tokenizer = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix)
-    model = quantize(source.bert, source.card.pooling, tokenizer.ids([*calibration, *PROBES, *_ODD]))
+    bridge = _bridge(source)
+    model = quantize(source.bert, source.card.pooling, tokenizer.ids([*calibration, *PROBES, *_ODD]), bridge)
     report(f"holding it against float32 on {len(judges)} other texts")
-    exact = _Draft.of(source, Precision.FP32, export.build(source.bert, source.card.pooling)).encoder()
+    floats = export.build(source.bert, source.card.pooling, bridge=bridge)
+    exact = _Draft.of(source, Precision.FP32, floats).encoder()
     draft = _Draft.of(source, Precision.INT8, model)
     measured = gate(draft.encoder().encode(judges), exact.encode(judges), LIMITS[Precision.INT8])
     return draft.install(measured, store, report)
+
+
+def _bridge(source: Source) -> Bridge | None:
+    """The bridge of a model that wants one, made with its own float32 vectors."""
+    if not source.bridged:
+        return None
+    plain = _Draft.of(source, Precision.FP32, export.build(source.bert, source.card.pooling)).encoder()
+    tokenizer = Tokenizer(source.tokenizer, source.card.max_tokens, source.card.prefix)
+    return span(plain.encode, tokenizer.words(len(source.bert.words)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from encoders.batching import pad, plan
 from encoders.card import Pooling
-from encoders.export import Floats, assemble
+from encoders.export import Floats, assemble, token_ids
 from encoders.graph import Graph
 from encoders.runtime import open_session
 from encoders.weights import Array, Bert, Linear
@@ -42,7 +42,7 @@ class Observed:
 def observe(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> dict[str, Observed]:
     """Run the float32 graph over token ids and watch every site, padding left out."""
     graph, taps = Graph(), _Taps()
-    words = graph.node("Gather", graph.constant("words", bert.words), "input_ids")
+    words = graph.node("Gather", graph.constant("words", bert.words), token_ids(graph))
     assemble(graph, bert, words, taps, np.float32, pooling)
     names = list(taps.inputs.values())
     session = open_session(graph.finish(bert.width, outputs=("embedding", *names)))
@@ -52,7 +52,7 @@ def observe(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> dict[
         padded, mask = pad([ids[row] for row in batch.rows], batch.tokens)
         values = session.run(names, {"input_ids": padded, "attention_mask": mask})
         for site, value in zip(taps.inputs, values, strict=True):
-            rows = value[mask.ravel().astype(bool)]
+            rows = value[mask.T.ravel().astype(bool)]
             seen[site].append(Observed(rows.min(axis=0), rows.max(axis=0), rows[::every]))
     return {site: _merge(parts) for site, parts in seen.items()}
 

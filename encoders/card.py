@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-FORMAT = 1
+FORMAT = 2
 """Of the artifact. Goes up whenever the graphs that we build, or how texts are fed to them, change."""
 
 

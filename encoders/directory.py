@@ -28,6 +28,8 @@ class Source:
     tokenizer: bytes
     digests: dict[str, str]
     """The files that determine it → SHA-256."""
+    bridged: bool = False
+    """Whether it keeps languages apart that are to be brought together: see `encoders.bridge`."""
 
     def keep(self, layers: tuple[int, ...], name: str) -> "Source":
         """The same model with some of its layers, under another name."""

