@@ -8,6 +8,9 @@ import msgspec
 FORMAT = 2
 """Of the artifact. Goes up whenever the graphs that we build, or how texts are fed to them, change."""
 
+RUNS = frozenset({1, FORMAT})
+"""Formats that are fed alike: an artifact of one runs still, where it is named by its version."""
+
 
 class Precision(StrEnum):
     """In what numbers the model computes."""

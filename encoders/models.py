@@ -8,7 +8,7 @@ from pathlib import Path
 from encoders import directory
 from encoders.base import Encoder, ModelError
 from encoders.batching import TOKEN_BUDGET
-from encoders.card import Manifest, Precision
+from encoders.card import FORMAT, Manifest, Precision
 from encoders.fetch import Report, fetch
 from encoders.hashing import HashingEncoder
 from encoders.known import KNOWN
@@ -204,6 +204,8 @@ def _fits(manifest: Manifest, request: Request) -> bool:
     wanted = (request.precision,) if request.precision else (Precision.FP32, Precision.READY)
     if manifest.precision not in wanted or request.version not in (None, manifest.version):
         return False
+    if manifest.format != FORMAT and request.version is None:
+        return False  # what a shop runs by its version goes on; a name alone is what is built today
     if request.path is not None:
         from encoders import ready
 

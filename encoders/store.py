@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from encoders.base import ModelError
-from encoders.card import FORMAT, Manifest
+from encoders.card import RUNS, Manifest
 
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -28,12 +28,12 @@ class Store:
         self.root = cache_dir / "models"
 
     def find(self, name: str) -> list[tuple[Path, Manifest]]:
-        """Every version of `name` in today's format: its directory and manifest, by version.
+        """Every version of `name` that runs: its directory and manifest, by version.
 
         Raises:
             ModelError: a manifest cannot be read.
         """
-        return [entry for entry in self if entry[1].card.name == name and entry[1].format == FORMAT]
+        return [entry for entry in self if entry[1].card.name == name and entry[1].format in RUNS]
 
     def __iter__(self) -> Iterator[tuple[Path, Manifest]]:
         """Every artifact: its directory and manifest, not verified."""

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from encoders.base import MissingRuntimeError, ModelError
-from encoders.card import Precision
+from encoders.card import FORMAT, Precision
 from encoders.hashing import HashingEncoder
 from encoders.models import HASHING, Request, build_model, encoder_id, load_encoder, locate
 from encoders.store import Store, verify
@@ -77,6 +77,17 @@ def test_a_built_model_is_found_by_name_path_and_version(tmp_path: Path) -> None
     assert locate(f"tiny@{path.name}", cache) == path
     with pytest.raises(ModelError):
         locate("tiny@fp16", cache)
+
+
+def test_an_artifact_of_a_former_format_runs_where_its_version_is_named(tmp_path: Path) -> None:
+    directory, cache = tinybert.write(tmp_path / "tiny"), tmp_path / "cache"
+    manifest, files = verify(build_model(str(directory), cache, silent))
+    former = Store(cache).install(msgspec.structs.replace(manifest, format=1), files)
+    unknown = Store(cache).install(msgspec.structs.replace(manifest, format=FORMAT + 1), files)
+    assert locate("tiny", cache).name == manifest.version
+    assert load_encoder(f"tiny@{former.name}", cache).id == f"tiny@{former.name}"
+    with pytest.raises(ModelError):
+        locate(f"tiny@{unknown.name}", cache)
 
 
 def test_an_id_is_known_without_loading_the_model(tmp_path: Path) -> None:
