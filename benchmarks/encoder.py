@@ -45,6 +45,8 @@ ROUNDS = 3
 WINDOW = 64
 LABELLED = 2_000
 ITEM_TOKENS = 64
+WIDE = 130
+"""Columns of the table, also where nobody sees a terminal."""
 console = Console(stderr=True)
 
 
@@ -324,7 +326,7 @@ def show(result: dict[str, Any]) -> None:
             *("" if share is None else f"{share:.4f}" for share in shares),
             *(f"{row['per_cpu_second'] / rival['per_cpu_second']:.2f}" for rival in rivals.values()),
         )
-    Console().print(table)
+    Console(width=max(console.width, WIDE)).print(table)
 
 
 def main() -> None:

@@ -221,8 +221,10 @@ def _show(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
         return
-    table = Table()
-    table.add_column("model", no_wrap=True)
+    rows = list(rows)
+    # An id is there to be copied: it is whole in 80 columns.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True, min_width=max((len(row["id"]) for row in rows), default=0))
     for title in ("MB", "dim", "tokens", "parity", "recall@10"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("licence")

@@ -50,6 +50,15 @@ def test_tables_name_every_model(directory: Path) -> None:
     assert "Every digest is right." in upwell("verify", "tiny").stdout
 
 
+def test_a_long_id_is_shown_whole_in_80_columns(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (pruned,) = rows("prune", str(directory), "--layers", "1", "--as", "multilingual-e5-tiny-")
+    for shown in (upwell("list").stdout, upwell("verify").stdout):
+        assert f"{pruned['id']} " in shown
+        assert "licence" in shown
+    assert pruned["id"] in upwell("bench", "--seconds", "0.01").stdout
+
+
 def test_prune_keeps_the_layers_it_is_told(directory: Path) -> None:
     (pruned,) = rows("prune", str(directory), "--layers", "1", "--as", "tinier")
     assert (pruned["name"], pruned["layers"]) == ("tinier", [1])
