@@ -1,6 +1,7 @@
 """What the live page is told of, read from Kafka while somebody looks: what passes by, and how the workers are."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,6 +21,9 @@ from streams.web.live import RoleState
 RETRY_S = 2.0
 
 _STATE, _MEMBERS = 2, 5  # of a description: (error code, group, state, protocol type, protocol, members, …)
+
+_LOWER_UPPER = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where the words of a state such as `PreparingRebalance` meet."""
 
 NOBODY = "nobody"
 """State of a role without workers."""
@@ -84,7 +88,7 @@ async def _state(
     (answer,) = await client.describe_consumer_groups([group])  # one at a time: it misreads an answer about several
     (description,) = answer.groups
     workers = len(description[_MEMBERS])
-    state = str(description[_STATE]).lower() if workers else NOBODY
+    state = _LOWER_UPPER.sub(" ", str(description[_STATE])).lower() if workers else NOBODY
     try:
         return RoleState(role, state, workers, await _behind(client, consumer, group, topic))
     except KafkaError:

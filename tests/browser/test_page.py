@@ -191,9 +191,35 @@ async def test_a_key_is_asked_for_and_used(shop: HttpShop, tmp_path: Path) -> No
         await expect(page.locator("#results li").first).to_be_visible()
 
 
-async def test_on_a_phone_nothing_is_cut_off(shop: HttpShop) -> None:
-    async with window(shop, PHONE, path="/#user=anna") as opened:
+async def test_reasons_that_are_read_stay_open_and_the_keyboard_stays_where_it_is(shop: HttpShop) -> None:
+    async with window(shop, path="/#user=anna") as opened:
+        page = opened.page
+        await expect(page.locator("#status")).to_have_text("Live")
+        opened.passes(opened.recommended("anna", "coffee", "milk", "cups"))
+        await expect(page.locator("#slate .head").first).to_contain_text("The coffee")
+        await page.locator("#slate > li").nth(1).locator("summary").focus()
+        await page.keyboard.press("Enter")
+        opened.passes(opened.recommended("anna", "milk", "cups", "tea"))
+        await expect(page.locator("#slate .head").first).to_contain_text("The milk")
+        await expect(page.locator("#slate details[open]")).to_have_count(1)
+        await expect(page.locator("#slate > li").first.locator("details")).to_have_attribute("open", "")
+        await expect(page.locator("#slate > li").first.locator("summary")).to_be_focused()
+
+
+@pytest.mark.parametrize(("hash_", "shown"), [("#user=%zz", "%zz, live"), ("#user=a%26b%20c", "a&b c, live")])
+async def test_any_link_to_a_shopper_opens(shop: HttpShop, hash_: str, shown: str) -> None:
+    async with window(shop, path=f"/{hash_}") as opened:
+        await expect(opened.page.get_by_role("heading", name=shown)).to_be_visible()
+        await expect(opened.page.locator("#status")).to_have_text("Live")
+        assert opened.complaints == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+async def test_on_a_phone_nothing_is_cut_off(shop: HttpShop, width: int) -> None:
+    """320 CSS pixels are WCAG 2.2's measure (1.4.10)."""
+    async with window(shop, {**PHONE, "width": width}, path="/#user=anna") as opened:
         await expect(opened.page.locator("#slate li .head")).to_have_count(9)
+        await expect(opened.page.get_by_role("row", name="neighbours")).to_be_visible()
         wide = await opened.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0
 

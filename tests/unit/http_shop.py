@@ -78,7 +78,7 @@ class Company(Together[Question, Answer]):
 
 
 async def looked() -> tuple[list[RoleState], int | None]:
-    return [RoleState("profiles", "stable", 3, 7)], 0
+    return [RoleState("profiles", "stable", 3, 7), RoleState("neighbours", "preparing rebalance", 12, 1_234_567)], 0
 
 
 NAMES = ("milk", "bread", "butter", "tea", "coffee", "cups", "oat milk", "rye bread", "green tea", "gone")

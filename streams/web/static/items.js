@@ -1,6 +1,6 @@
 // Lists of items, each with its reasons.
 
-import { element } from "./dom.js";
+import { element, replace } from "./dom.js";
 
 const CHANNELS = {
   content: "like what the shopper had",
@@ -36,7 +36,7 @@ export function line(found, open) {
   const facts = [found.brand, found.category, found.price].filter((fact) => fact !== undefined && fact !== null);
   return element(
     "li",
-    { class: found.change ? "fresh" : undefined },
+    { class: found.change ? "fresh" : undefined, "data-item": found.item },
     element(
       "div",
       { class: "head" },
@@ -47,4 +47,18 @@ export function line(found, open) {
     ),
     found.reasons?.length ? why(found.reasons) : null,
   );
+}
+
+// New lines in place of those of a list. Reasons that are being read stay open, and whoever is at an item with the
+// keyboard stays there, wherever it has moved.
+export function renew(list, lines) {
+  const open = new Set([...list.querySelectorAll("details[open]")].map((details) => details.closest("li").dataset.item));
+  const at = list.contains(document.activeElement) ? document.activeElement : null;
+  const [item, tag] = [at?.closest("li")?.dataset.item, at?.tagName];
+  replace(list, ...lines);
+  for (const line of lines) {
+    const details = line.querySelector("details");
+    if (details) details.open = open.has(line.dataset.item);
+    if (at && line.dataset.item === item) line.querySelector(tag)?.focus({ preventScroll: true });
+  }
 }

@@ -74,7 +74,17 @@ submitted("key-form", () => {
 });
 byId("pause").addEventListener("click", () => flow.pause(!flow.paused));
 
-const [, followed] = location.hash.match(/^#user=(.+)$/) ?? [];
-if (followed) follow(decodeURIComponent(followed));
+// The shopper whom a link names; a link that somebody wrote by hand may not be percent-encoded.
+function linked() {
+  const [, id] = location.hash.match(/^#user=(.+)$/) ?? [];
+  try {
+    return id && decodeURIComponent(id);
+  } catch {
+    return id;
+  }
+}
+
+const followed = linked();
+if (followed) follow(followed);
 catalogue.popular().catch(() => {});
 watch();

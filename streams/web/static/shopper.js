@@ -1,8 +1,8 @@
 // One shopper, followed: the list of now, and what the newest event moved in it.
 
 import { get, user } from "./api.js";
-import { byId, replace, say } from "./dom.js";
-import { line } from "./items.js";
+import { byId, say } from "./dom.js";
+import { line, renew } from "./items.js";
 
 const SHOWN = 10;
 
@@ -52,7 +52,10 @@ export class Shopper {
       const change = before === null ? undefined : was === undefined ? "new" : was - found.rank;
       return { ...found, title: titles[found.item] ?? found.item, change };
     });
-    replace(byId("slate"), ...changed.map((found) => line(found, this.open)));
+    renew(
+      byId("slate"),
+      changed.map((found) => line(found, this.open)),
+    );
     return changed.filter((found) => found.change).length;
   }
 }
