@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from encoders.base import EncoderError
 from encoders.gates import PROBES, check_company, cosines
 from encoders.onnx import OnnxEncoder
 from encoders.runtime import Device, Running
@@ -137,7 +138,7 @@ def show(result: dict[str, Any]) -> None:
             print(f"{row['tokens']:4} tokens  {name:22} {figures['per_second']:12,.1f} texts/s  {share}  {ratio}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path, help="a built model's folder")
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="the same model for sentence-transformers")
@@ -145,8 +146,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement (default: 5)")
     parser.add_argument("--cpu", action="store_true", help="try it out on a CPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    given = parser.parse_args()
-    result = measure(given)
+    given = parser.parse_args(arguments)
+    try:
+        result = measure(given)
+    except EncoderError as error:
+        raise SystemExit(f"nothing was measured: {error}. --cpu tries everything out on a CPU") from None
     show(result)
     if given.json:
         given.json.write_text(json.dumps(result, indent=2) + "\n")
