@@ -51,7 +51,6 @@ from index.scan import scan
 from index.snapshot import SnapshotMeta, load, save
 
 PARAMS = HnswParams()
-PROJECTED = HnswParams(ef_construction=80)  # a graph that only proposes need not be as good
 EFS = (100, 115, 130, 145, 160, 180, 200, 230, 260, 300, 400)
 HELD_OUT = 700
 PARTS = ("filtered", "storage", "churn", "delete", "live")
@@ -87,7 +86,7 @@ def build_and_query(table: Table, rows: Floats, queries: Floats, k: int) -> tupl
     searches["upwell, graph"] = lambda part: ours.search(part, k)[0]
 
     for width in (dim // 3, 5 * dim // 12):
-        projected = HnswIndex(dim, PROJECTED, crossover=NEVER, projection=ours.fitted_projection(width))
+        projected = HnswIndex(dim, PARAMS, crossover=NEVER, projection=ours.fitted_projection(width))
         with timed() as clock:
             in_batches(n, lambda a, b, to=projected: to.upsert(names[a:b], rows[a:b]))  # type: ignore[misc]
         remark = f"{base.seconds / clock.seconds:.2f}x hnswlib"
@@ -170,7 +169,7 @@ def churn(table: Table, ours: HnswIndex, graph: Any, fresh: Floats, queries: Flo
             graph.add_items(fresh[part], part)
     table.add("upsert, all", "hnswlib", f"{n / base.seconds:,.0f} /s", recall(graph.knn_query(queries, k=k)[0], truth))
     width = len(fresh[0]) // 3
-    projected = HnswIndex(ours.dim, PROJECTED, crossover=NEVER, projection=ours.fitted_projection(width))
+    projected = HnswIndex(ours.dim, PARAMS, crossover=NEVER, projection=ours.fitted_projection(width))
     projected.upsert([str(i) for i in range(n)], ours.vectors([str(i) for i in range(n)]))
     for who, index in (("upwell", ours), (f"upwell, PCA {width}", projected)):
         with timed() as clock:

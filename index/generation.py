@@ -45,7 +45,7 @@ class Generation:
     @classmethod
     def empty(cls, dim: int, params: HnswParams, projection: Projection | None, capacity: int = 1024) -> "Generation":
         """A generation without a row, for rows of length `dim`, with room for `capacity` of them and half more."""
-        width = projection.width if projection else dim
+        width, params = (projection.width, params.proposing) if projection else (dim, params)
         return cls(Graph(width, params, capacity=int(_SPARE * capacity)), Labels(), projection)
 
     @property

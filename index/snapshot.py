@@ -171,7 +171,8 @@ def _read(reader: Reader, crossover: Crossover | Callable[[int], Crossover] | No
         matrix = np.frombuffer(reader.read("projection.bin"), np.float32).reshape(rows.dim, described["width"])
         projection = Projection(matrix, described["share"])
     labels = Labels.restored(np.frombuffer(reader.read("labels.bin"), np.int64))
-    generation = Generation(_read_graph(reader, params, labels.table.copy(), projection), labels, projection)
+    built = params.proposing if projection else params
+    generation = Generation(_read_graph(reader, built, labels.table.copy(), projection), labels, projection)
     return HnswIndex.restored(rows, generation, params, crossover, attributes)
 
 

@@ -6,6 +6,7 @@ import pytest
 from index.crossover import NEVER, Crossover
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
+from index.order import Order
 from index.probe import probe_queries, recall
 from index.quantized import Int8Scanner
 from index.scan import FloatScanner
@@ -71,6 +72,26 @@ def test_queries_into_a_cluster_that_died_are_answered_in_full() -> None:
     assert all(int(name[1:]) >= 600 for row in found for name in row)
     assert all(np.all(np.diff(row) <= 0) for row in cosines)
     assert recall(index, unit(near[:20]), 100) >= 0.99
+
+
+@pytest.mark.parametrize("width", [None, 16])
+def test_queries_are_answered_alike_alone_and_together(width: int | None) -> None:
+    index = HnswIndex(DIM, crossover=NEVER)
+    index.upsert(ids(3000), clustered(3000))
+    if width is not None:
+        index.compact(index.fitted_projection(width))
+    queries = clustered(70, seed=1)
+    names, cosines = index.search(queries, 20)
+    for place, query in enumerate(queries):
+        ((alone,), (theirs,)) = index.search(query[None], 20)
+        assert alone == names[place]
+        np.testing.assert_allclose(theirs, cosines[place], atol=1e-6)
+
+
+def test_near_queries_follow_one_another() -> None:
+    pivots = unit(np.array([[0, 1], [1, 0], [0.9, 0.5], [-1, 0.1]]))
+    order = Order(pivots).of(unit(np.array([[-1, 0], [1, 0.1], [0.1, 1], [1, 0.6], [-0.9, 0.3], [0.2, 1]])))
+    assert order.tolist() == [2, 5, 3, 1, 0, 4]
 
 
 def test_a_small_catalogue_has_no_graph() -> None:
