@@ -16,16 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from streams import settings
-from streams.agents import ranker as agents
+from streams.agents import profiles as agents
 from streams.agents.ranker import Learning
 from streams.core.features import COLUMN, FEATURES, FUSED
 from streams.core.policy import Channel
 from streams.core.ranking import Example, Ranker, bounded, ndcg
 from streams.edge import limits_of
+from streams.engine.effects import Output
 from streams.evaluation import log as logs
 from streams.evaluation.state import State
 from streams.evaluation.study import TOPICS
 from streams.items import load_item_encoder
+from streams.topics import Topic
 
 TOGETHER = 400
 """Sets that are folded at once."""
@@ -55,14 +57,13 @@ async def examples_of(paths: Sequence[str], sampling: float) -> list[Example]:
     )
     await state.stock(log.catalogue)
     found: list[Example] = []
-    making = agents.examples
+    sending = agents.example_records
 
-    async def heard(*asked: object) -> list[Example]:
-        made = await making(*asked)  # type: ignore[arg-type]
+    def heard(topic: Topic, origin: int, made: Sequence[Example]) -> list[Output]:
         found.extend(example._replace(features=example.features.astype(np.float16)) for example in made)
-        return made
+        return sending(topic, origin, made)
 
-    agents.examples = heard  # type: ignore[assignment]
+    agents.example_records = heard
     sets = 0
     for moment in log.moments():
         state.learn(moment)
