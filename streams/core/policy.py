@@ -48,12 +48,12 @@ class Policy:
     channel_weights: Mapping[Channel, float] = field(
         # A habit stays ahead of an item that all the others agree on: their weights together are less than its own.
         default_factory=lambda: {
-            Channel.CONTENT: 0.3,
-            Channel.POPULAR: 0.3,
-            Channel.BUY_AGAIN: 1.6,
-            Channel.NEIGHBOURS: 0.3,
-            Channel.SEGMENT: 0.3,
-            Channel.SESSIONS: 0.3,
+            Channel.CONTENT: 0.25,
+            Channel.POPULAR: 0.25,
+            Channel.BUY_AGAIN: 1.3,
+            Channel.NEIGHBOURS: 0.25,
+            Channel.SEGMENT: 0.25,
+            Channel.SESSIONS: 0.25,
         }
     )
     diversity: float = 0.9
