@@ -1,7 +1,8 @@
 """One peer of the encoder benchmark, run by the interpreter of an environment that has it.
 
-Speaks JSON lines: reads {"library", "model", "threads"}, then one list of texts per line; answers each with the
-processor seconds that encoding took, its wall seconds and, for the first ten texts, their vectors.
+Speaks JSON lines: reads {"library", "model", "threads"} (null leaves them to the library), then one list of texts per
+line; answers each with the processor seconds that encoding took, its wall seconds and, for the first ten texts, their
+vectors.
 """
 
 import json
@@ -15,16 +16,17 @@ import numpy as np
 Encode = Callable[[Sequence[str]], Any]
 
 
-def sentence_transformers(model: str, threads: int) -> Encode:
+def sentence_transformers(model: str, threads: int | None) -> Encode:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     encoder = SentenceTransformer(model, device="cpu")
     return lambda texts: encoder.encode(list(texts), show_progress_bar=False)
 
 
-def fastembed(model: str, threads: int) -> Encode:
+def fastembed(model: str, threads: int | None) -> Encode:
     from fastembed import TextEmbedding
 
     name = "sentence-transformers/all-MiniLM-L6-v2"
