@@ -13,6 +13,7 @@ from pathlib import Path
 
 from streams.broker.base import Broker, BrokerKind
 from streams.broker.process import ProcessId
+from streams.private import private
 
 
 def folder(data_dir: Path) -> Path:
@@ -62,7 +63,7 @@ def remove(data_dir: Path) -> None:
 def locked(data_dir: Path) -> Iterator[None]:
     """Keep other processes from starting or stopping this directory's broker meanwhile."""
     home = folder(data_dir)
-    home.mkdir(parents=True, exist_ok=True)
+    private(home)
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

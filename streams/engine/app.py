@@ -28,6 +28,7 @@ from streams.engine.stats import Stats
 from streams.engine.store import MemoryPartition, PartitionStore, RocksPartition, StoreKind
 from streams.engine.table import BulkTable, OpenPartition
 from streams.errors import ConfigError
+from streams.private import private
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topic
 
@@ -161,7 +162,7 @@ def build_app(
     """
     _check(role)
     directory = settings.data_dir / "tables" / role.name
-    directory.mkdir(parents=True, exist_ok=True)
+    private(directory)
     publisher = Publisher({"bootstrap_servers": bootstrap.split(","), **kafka.client_options()})
     app = EngineApp(
         role,

@@ -19,6 +19,7 @@ import rocksdict
 
 from streams.engine.effects import Row
 from streams.errors import ConfigError, UpwellError
+from streams.private import private
 
 _OFFSET_KEY = b""
 _OFFSET = struct.Struct("<q")
@@ -135,7 +136,7 @@ class RocksPartition:
         if (path / _CONDEMNED).exists():
             raise StoreCorruptError(f"{path} was found damaged when it was last used")
         with _store_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private(path.parent)
             self._db = rocksdict.Rdict(str(path), options=_options(cache_mb))
         self._path = path
         self._no_log = rocksdict.WriteOptions()
