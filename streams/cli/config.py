@@ -4,12 +4,16 @@ import json
 import os
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from streams import configuration, settings
 from streams.configuration import Origin, Setting
+
+_ROOMY = 120
+"""Columns of a terminal that has room for a column of explanations."""
 
 _STYLES = {Origin.DEFAULT: "dim", Origin.ENVIRONMENT: "", Origin.FILE: ""}
 
@@ -43,7 +47,8 @@ def config(prefix: str, changed: bool, markdown: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(list(map(_row, found)), ensure_ascii=False))
     elif found:
-        Console().print(_table(found))
+        console = Console()
+        console.print(_table(found, console.width))
     else:
         click.echo("No setting is like that.")
 
@@ -58,15 +63,21 @@ def _row(setting: Setting) -> dict[str, object]:
     }
 
 
-def _table(found: list[Setting]) -> Table:
-    table = Table()
-    table.add_column("variable", no_wrap=True)
+def _table(found: list[Setting], width: int) -> Table:
+    """Each setting on a line, what it is beside it; below it, where there is no room."""
+    roomy = width >= _ROOMY
+    table = Table(box=box.HEAVY_HEAD if roomy else box.SIMPLE_HEAD)
+    table.add_column("variable", no_wrap=roomy, overflow="fold")
     table.add_column("value", overflow="fold")
     table.add_column("from", no_wrap=True)
-    table.add_column("what")
+    if roomy:
+        table.add_column("what")
     for setting in found:
         style = _STYLES[setting.origin]
-        table.add_row(
-            Text(setting.variable), Text(setting.text or "–", style), Text(setting.origin, style), Text(setting.about)
-        )
+        name, about = Text(setting.variable, "bold"), Text(setting.about)
+        cells = [Text(setting.text or "–", style), Text(setting.origin, style)]
+        if roomy:
+            table.add_row(name, *cells, about)
+        else:
+            table.add_row(Text("\n").join([name, about]), *cells)
     return table

@@ -119,3 +119,14 @@ def test_a_wrong_setting_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch)
     assert done.exit_code == 2
     assert "UPWELL_API_PORT" in done.stderr
     assert CANARY not in done.output
+
+
+def test_on_a_narrow_terminal_names_and_values_are_whole() -> None:
+    narrow = CliRunner().invoke(main, ["config"], env={"COLUMNS": "80"}).stdout
+    assert "…" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    for kind in configuration.kinds():
+        for name in kind.model_fields:
+            variable = f"{kind.model_config['env_prefix']}{name.upper()}"
+            (line,) = [line for line in narrow.splitlines() if variable in line.split()]
+            assert line.split()[-1] in ("default", "env", "file"), line
