@@ -163,9 +163,7 @@ async def _visits(shoppers: Sequence[Shopper | Moment], replica: Replica, policy
         shown = profile.unanswered(known, now, replica.half_lives)
         eligible = Eligibility(policy.rules, replica.facts.__getitem__, known, now, policy.fatigue, shown)
         segment = replica.segment(known) if policy.channel_weights.get(Channel.SEGMENT) else ""
-        popular = _NOTHING
-        if segment:
-            popular = replica.items.places(replica.boards[segment].top(len(replica.facts)))
+        popular = replica.popular(segment) if segment else _NOTHING
         visits.append(Visit(known, now, near, shown, popular, segment, eligible))
     few = [number for number, visit in enumerate(visits) if visit.eligible.drops and _lacks(visit, replica, policy)]
     if few:

@@ -27,7 +27,7 @@ from streams.core import coldstart, decay, exploration, head
 from streams.core.answers.lexicon import Lexicon
 from streams.core.channels import Stock
 from streams.core.halflives import HalfLives
-from streams.core.items import Items
+from streams.core.items import Items, Places
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.profile import Profile
 from streams.core.ranking import Ranker
@@ -76,6 +76,8 @@ class Immediate:
         return self._index.vectors(ids)
 
 
+_NOWHERE: Places = np.zeros(0, np.int64)
+
 MAX_SEGMENTS = 1_000
 """Segments whose popularity is held."""
 
@@ -120,7 +122,9 @@ class Replica:
         """The places of all items, and their facts as columns."""
         self.board = Board(topics.trending.partitions, self.items)
         self.boards: dict[str, Board] = {}
-        """Popularity within segments of shoppers."""
+        """Popularity within segments of shoppers, each over places of its own."""
+        self._of_segments: dict[str, Places] = {}
+        """Where the items of those places are among all items."""
         self._trending_partitions = topics.trending.partitions
         self.neighbourhood = Neighbourhood(self.items)
         self.sessions = Sessions(self.items)
@@ -303,6 +307,15 @@ class Replica:
     def fresh(self, item: str, now: int) -> bool:
         """Whether an item is hardly known yet. `now`: event time, Unix milliseconds."""
         return self.board.total(item) < exploration.LOG_FRESH + decay.log_mass(1.0, now, HALF_LIFE_MS)
+
+    def popular(self, segment: str) -> Places:
+        """The places of what is popular within a segment that was heard of, best first: int64 (n,)."""
+        board, known = self.boards[segment], self._of_segments.get(segment, _NOWHERE)
+        if len(known) < len(board.items):
+            new = self.items.places(board.items.ids[len(known) :])
+            known = self._of_segments[segment] = np.concatenate((known, new))
+        order: Places = known[board.order()]
+        return order
 
     def _board(self, segment: str) -> Board | None:
         """The popularity of a segment; None for one too many: attributes have any value that a producer sends."""

@@ -144,9 +144,9 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     shut[owned] = True
 
     def first(order: Places, shut: npt.NDArray[np.bool_]) -> Places:
-        left = order[~shut[order]]
         if not visit.eligible.drops:
-            return left[: policy.pool]
+            return _open(order, shut, policy.pool)
+        left = order[~shut[order]]
         kept = visit.eligible.kept(items.ids[place] for place in left)
         return items.places(islice(kept, policy.pool))
 
@@ -160,8 +160,7 @@ def gather(visit: Visit, stock: Stock, policy: Policy) -> Candidates:
     if weights.get(Channel.CONTENT):
         lists[0] = first(nearest, shut)
     if weights.get(Channel.POPULAR):
-        order = stock.board.order()
-        lists[1] = first(order if visit.eligible.drops else _enough(order, shut, policy.pool), shut)
+        lists[1] = first(stock.board.order(), shut)
     if weights.get(Channel.BUY_AGAIN):
         lists[2] = first(items.ranked(habits[strengths > 0], strengths[strengths > 0], len(habits)), closed)
     if weights.get(Channel.NEIGHBOURS):
@@ -187,12 +186,14 @@ def ring_of(recent: Sequence[Interaction], items: Items) -> Ring:
     return Ring(items.places(names), np.array(weights, np.float64), np.array(times, np.int64))
 
 
-def _enough(order: Places, shut: npt.NDArray[np.bool_], count: int) -> Places:
-    """As much of an order as holds `count` items that are open, if there are so many."""
+def _open(order: Places, shut: npt.NDArray[np.bool_], count: int) -> Places:
+    """The first `count` of an order that are open, looked for no farther than it takes."""
     end = 2 * count
-    while end < len(order) and np.count_nonzero(~shut[order[:end]]) < count:
+    while True:
+        left = order[:end][~shut[order[:end]]]
+        if len(left) >= count or end >= len(order):
+            return left[:count]
         end *= 4
-    return order[:end]
 
 
 def _largest(scores: Floats, count: int) -> Places:
