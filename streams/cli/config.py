@@ -4,8 +4,8 @@ import json
 import os
 
 import click
-from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -48,7 +48,7 @@ def config(prefix: str, changed: bool, markdown: bool, as_json: bool) -> None:
         click.echo(json.dumps(list(map(_row, found)), ensure_ascii=False))
     elif found:
         console = Console()
-        console.print(_table(found, console.width))
+        console.print(_shown(found, console.width))
     else:
         click.echo("No setting is like that.")
 
@@ -63,21 +63,28 @@ def _row(setting: Setting) -> dict[str, object]:
     }
 
 
-def _table(found: list[Setting], width: int) -> Table:
-    """Each setting on a line, what it is beside it; below it, where there is no room."""
-    roomy = width >= _ROOMY
-    table = Table(box=box.HEAVY_HEAD if roomy else box.SIMPLE_HEAD)
-    table.add_column("variable", no_wrap=roomy, overflow="fold")
+def _shown(found: list[Setting], width: int) -> RenderableType:
+    return _table(found) if width >= _ROOMY else _lines(found)
+
+
+def _table(found: list[Setting]) -> Table:
+    table = Table()
+    table.add_column("variable", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("from", no_wrap=True)
-    if roomy:
-        table.add_column("what")
+    table.add_column("what")
     for setting in found:
         style = _STYLES[setting.origin]
-        name, about = Text(setting.variable, "bold"), Text(setting.about)
-        cells = [Text(setting.text or "–", style), Text(setting.origin, style)]
-        if roomy:
-            table.add_row(name, *cells, about)
-        else:
-            table.add_row(Text("\n").join([name, about]), *cells)
+        table.add_row(
+            Text(setting.variable), Text(setting.text or "–", style), Text(setting.origin, style), Text(setting.about)
+        )
     return table
+
+
+def _lines(found: list[Setting]) -> Group:
+    """Each setting on a line of its own, and what it is below."""
+    lines: list[RenderableType] = []
+    for setting in found:
+        value = Text(f" {setting.text or '–'}  ({setting.origin})", _STYLES[setting.origin])
+        lines += [Text(setting.variable, "bold") + value, Padding(Text(setting.about), (0, 0, 0, 4))]
+    return Group(*lines)
