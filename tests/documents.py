@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RUNNABLE = "<!-- runnable -->"
+_MARK = re.compile(r"<!-- runnable(?P<alone> alone)?(?P<broker>, on a broker of its own)? -->\s*\Z")
 
 _FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
 _SHELLS = {"console", "sh", "bash", "shell"}
@@ -17,12 +17,17 @@ _ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of shell lines. `lines` are the commands, without prompts and without what they print."""
+    """A fenced block of shell lines. `lines` are the commands, without prompts and without what they print.
+
+    What is `runnable` is run with the page's other blocks, or `alone`; on a `broker` that it starts, or the tests' own.
+    """
 
     page: str
     number: int
     lines: tuple[str, ...]
     runnable: bool
+    alone: bool = False
+    broker: bool = False
 
     def __str__(self) -> str:
         return f"{self.page}:{self.number}"
@@ -41,8 +46,9 @@ def blocks(page: Path) -> Iterator[Block]:
             continue
         number = text.count("\n", 0, found.start()) + 1
         lines = tuple(_commands(found["body"], prompts=found["language"] == "console"))
-        marked = text[: found.start()].rstrip().endswith(RUNNABLE)
-        yield Block(str(page.relative_to(ROOT)), number, lines, marked)
+        mark = _MARK.search(text[: found.start()])
+        alone, broker = (bool(mark["alone"]), bool(mark["broker"])) if mark else (False, False)
+        yield Block(str(page.relative_to(ROOT)), number, lines, mark is not None, alone, broker)
 
 
 def _commands(body: str, *, prompts: bool) -> Iterator[str]:
