@@ -7,6 +7,7 @@ import numpy as np
 from index.base import Vectors
 from index.graph import BREADTH, Graph, HnswParams
 from index.labels import GraphLabels, Labels
+from index.order import PIVOTS, Order
 from index.projection import Projection
 from index.rows import Rows, Slots
 from index.scan import Cosines, first_passing
@@ -14,6 +15,9 @@ from index.scan import Cosines, first_passing
 _SPARE = 1.5
 _DEVIATIONS = 6.0  # of the number of tombstones among the neighbours, were they spread by chance; they are less even
 _MORE = 3
+_FEW = 32  # rows or queries, below which an order does not pay
+_RUN = 1024  # rows that are put in order together, …
+_RUN_SHARE = 8  # … at most one for so many nodes: a graph that grows cluster by cluster finds less
 
 
 class Portion(NamedTuple):
@@ -41,6 +45,8 @@ class Generation:
         self.graph = graph
         self.labels = labels
         self.projection = projection
+        self._order: Order | None = None
+        self._ordered = 0
 
     @classmethod
     def empty(cls, dim: int, params: HnswParams, projection: Projection | None, capacity: int = 1024) -> "Generation":
@@ -59,9 +65,31 @@ class Generation:
         if not len(slots):
             return None
         vectors = rows.gather(slots)
+        if len(slots) >= _FEW:
+            turns = self._turns(self.order(rows), vectors)
+            slots, vectors = slots[turns], vectors[turns]
         if self.projection is not None:
             vectors = self.projection.apply(vectors)
         return Portion(self.graph, vectors, self.labels.assign(slots))
+
+    def order(self, rows: Rows) -> Order:
+        """In which order to search for queries, or for the places of new vectors: see `index.order`.
+
+        `rows`: those of the index, not empty.
+        """
+        if self._order is None or len(rows) >= 2 * self._ordered:
+            self._ordered = len(rows)
+            self._order = Order(rows.gather(np.linspace(0, len(rows) - 1, PIVOTS, dtype=np.int64)))
+        return self._order
+
+    def _turns(self, order: Order, vectors: Vectors) -> Slots:
+        """The places of vectors in the order in which they are to be inserted: in order, run by run."""
+        turns, start = [], 0
+        while start < len(vectors):
+            run = min(_RUN, max(1, (self.labels.given + start) // _RUN_SHARE))
+            turns.append(start + order.of(vectors[start : start + run]))
+            start += run
+        return np.concatenate(turns)
 
     def nearest(self, queries: Vectors, k: int, breadth: float = BREADTH) -> tuple[Slots, Cosines]:
         """Slots and cosines of about the nearest rows that have a label: (b, k) each, k ≤ `labels.live`.

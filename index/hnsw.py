@@ -12,7 +12,6 @@ from index.filtered import Allowed
 from index.generation import Generation, Portion
 from index.graph import BREADTH, HnswParams, ShortAnswerError
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
-from index.order import PIVOTS, Order
 from index.projection import Projection
 from index.quantized import Int8Scanner, scanner
 from index.rows import Removal, Rows, Slots
@@ -24,6 +23,7 @@ _OVERFETCH, _EXTRA = 1.2, 10  # with a projection; at 5/12 of the dimensions rec
 _IN_ORDER = 16  # queries, from which on it pays to put them into an order
 _ROWS_A_SEARCH = 2000  # that are looked at in the time that a graph takes for a query, or to take in a row
 _FITTED = 20_000
+_TOGETHER, _TOGETHER_SHARE, _A_FEW = 512, 64, 16  # rows that are taken into the graph at a time; by a search
 _FILTERS_KEPT = 8  # between two writes
 
 
@@ -75,6 +75,7 @@ class HnswIndex:
         index = cls.__new__(cls)
         index._params = params
         index._adopt(rows, generation, crossover, attributes)
+        index._waiting = index.pending > 0
         return index
 
     def _adopt(
@@ -88,7 +89,7 @@ class HnswIndex:
         self._serving = generation
         self._next: Generation | None = None
         self._overlay: tuple[Slots, Vectors] | None = None
-        self._order: Order | None = None
+        self._waiting = False  # rows for others to be taken into the graph with
         self._lost = 0.0  # to tombstones, in searches' worth of time; a rebuild takes about one a row
         self._attributes = attributes or Attributes()
         self._allowed: dict[Filter, Allowed] = {}
@@ -135,7 +136,11 @@ class HnswIndex:
         return item in self._rows
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
-        """Add ids or replace their vectors: see `VectorIndex.upsert`."""
+        """Add ids or replace their vectors: see `VectorIndex.upsert`.
+
+        Some hundred rows get into the graph in less time together than one by one, so they may wait for one another,
+        or for the next searches; those find them all the same.
+        """
         self.write(ids, vectors)
         self._catch_up()
 
@@ -165,6 +170,9 @@ class HnswIndex:
             where: which items count.
         """
         unit = unit_rows(queries, self.dim, "queries")
+        if self._waiting:
+            self.absorb(_A_FEW)
+            self._waiting = self.pending > 0
         allowed = None if where is None else self._allow(where)
         k = min(checked_k(k), len(self) if allowed is None else len(allowed))
         if k == 0 or not len(unit):
@@ -254,7 +262,7 @@ class HnswIndex:
     def finish_rebuild(self) -> None:
         """Serve from the new graph; every portion was inserted. Later writes are pending."""
         if self._next is not None:
-            self._serving, self._next, self._overlay, self._order = self._next, None, None, None
+            self._serving, self._next, self._overlay = self._next, None, None
             self._lost = 0.0
 
     def abandon_rebuild(self) -> None:
@@ -271,8 +279,9 @@ class HnswIndex:
     def _catch_up(self) -> None:
         if self.rebuild_due:
             self.compact()
-        else:
+        elif self.pending >= min(_TOGETHER, len(self) // _TOGETHER_SHARE):
             self.absorb()
+        self._waiting = self.pending > 0
 
     def _allow(self, where: Filter) -> Allowed:
         allowed = self._allowed.get(where)
@@ -315,9 +324,7 @@ class HnswIndex:
     def _from_graph(self, unit: Vectors, k: int, breadth: float) -> tuple[Slots, Cosines]:
         if len(unit) < _IN_ORDER:
             return self._walked(unit, k, breadth)
-        if self._order is None:
-            self._order = Order(self._rows.gather(np.linspace(0, len(self._rows) - 1, PIVOTS, dtype=np.int64)))
-        order = self._order.of(unit)
+        order = self._serving.order(self._rows).of(unit)
         slots, cosines = self._walked(unit[order], k, breadth)
         back = np.argsort(order)
         return slots[back], cosines[back]

@@ -1,4 +1,7 @@
-"""An order of queries in which near ones follow one another: what one of them read is in the cache for the next."""
+"""An order of vectors in which near ones follow one another: what one search read is in the cache for the next.
+
+So they are asked for, and inserted, which is searching above all.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +12,10 @@ PIVOTS = 64
 
 
 class Order:
-    """Deals queries to the nearest of some pivots, and takes the pivots along a path from each to a near one."""
+    """Deals vectors to the nearest of some pivots, and takes the pivots along a path from each to a near one."""
 
     def __init__(self, pivots: Vectors) -> None:
-        """An order by pivots, float32 (at least 1, dim); rows that are spread like the queries do well."""
+        """An order by pivots, float32 (at least 1, dim); rows that are spread like the vectors do well."""
         closeness = pivots @ pivots.T
         np.fill_diagonal(closeness, -np.inf)
         self._pivots = pivots
@@ -23,6 +26,6 @@ class Order:
             here = int(closeness[here].argmax())
             self._turns[here] = turn
 
-    def of(self, queries: Vectors) -> npt.NDArray[np.int64]:
-        """The places of the queries in their order: int64 (n,) of queries float32 (n, dim)."""
-        return np.argsort(self._turns[(queries @ self._pivots.T).argmax(axis=1)], kind="stable")
+    def of(self, vectors: Vectors) -> npt.NDArray[np.int64]:
+        """The places of vectors, float32 (n, dim), in their order: int64 (n,)."""
+        return np.argsort(self._turns[(vectors @ self._pivots.T).argmax(axis=1)], kind="stable")

@@ -88,6 +88,22 @@ def test_queries_are_answered_alike_alone_and_together(width: int | None) -> Non
         np.testing.assert_allclose(theirs, cosines[place], atol=1e-6)
 
 
+def test_rows_that_wait_for_others_are_found_and_taken_in_by_searches() -> None:
+    index = HnswIndex(DIM, crossover=NEVER)
+    rows = clustered(2100)
+    index.upsert(ids(2000), rows[:2000])
+    assert index.pending == 0
+    for place in range(2000, 2020):
+        index.upsert(ids(1, place), rows[place : place + 1])
+        assert index.search(rows[place : place + 1], 1)[0] == [ids(1, place)]
+    index.upsert(ids(20, 2020), rows[2020:2040])
+    assert index.pending == 20
+    assert [index.search(rows[2039:2040], 1)[0][0][0] for _ in range(3)] == ["i2039"] * 3
+    assert index.pending == 0
+    index.upsert(ids(60, 2040), rows[2040:])
+    assert index.pending == 0
+
+
 def test_near_queries_follow_one_another() -> None:
     pivots = unit(np.array([[0, 1], [1, 0], [0.9, 0.5], [-1, 0.1]]))
     order = Order(pivots).of(unit(np.array([[-1, 0], [1, 0.1], [0.1, 1], [1, 0.6], [-0.9, 0.3], [0.2, 1]])))
