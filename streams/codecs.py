@@ -19,10 +19,11 @@
 The vectors of `embeddings` are stored as float16: a unit vector keeps its cosines to about 1e-4.
 """
 
+import functools
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -92,6 +93,32 @@ class Embedding:
     vector: npt.NDArray[np.float16]
 
 
+Value = TypeVar("Value", bytes, bytes | None)
+Read = TypeVar("Read")
+
+_DAMAGED = (struct.error, msgspec.DecodeError, ValueError, IndexError)
+"""What reading a row raises that is cut or overwritten, wherever in it that is."""
+
+
+def of_row(name: str) -> Callable[[Callable[[Value], Read]], Callable[[Value], Read]]:
+    """For what reads a row: a ContractError for any bytes that are none."""
+
+    def checking(read: Callable[[Value], Read]) -> Callable[[Value], Read]:
+        @functools.wraps(read)
+        def checked(value: Value) -> Read:
+            try:
+                return read(value)
+            except _DAMAGED as error:
+                raise ContractError(
+                    f"a {name} row of {len(value or b'')} bytes is none ({type(error).__name__}): "
+                    "rebuild the state by replaying the topics"
+                ) from None
+
+        return checked
+
+    return checking
+
+
 def _body(value: bytes, version: int, name: str, *, oldest: int | None = None) -> bytes:
     found = rows.version(value)
     if not (oldest or version) <= found <= version:
@@ -107,11 +134,12 @@ def encode_profile(profile: Profile) -> bytes:
     return rows.header(PROFILE_VERSION, profile.offset) + _encode(body_of(profile))
 
 
+@of_row("profile")
 def decode_profile(value: bytes | None) -> Profile:
     """The profile in a row; a new profile for None.
 
     Raises:
-        ContractError: when a newer version wrote the row.
+        ContractError: when a newer version wrote the row, or it is none.
     """
     if value is None:
         return Profile()
@@ -156,11 +184,12 @@ def encode_joined(joined: Joined) -> bytes:
     return rows.header(JOINED_VERSION, joined.offset) + _encode(body)
 
 
+@of_row("profile of anonymous ids")
 def decode_joined(value: bytes | None) -> Joined:
     """What has moved to a user; nothing for None.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when another version wrote the row, or it is none.
     """
     if value is None:
         return Joined()
@@ -201,11 +230,12 @@ def encode_popularity(popularity: Popularity) -> bytes:
     return rows.header(TRENDING_VERSION, popularity.offset) + _LOG_MASS.pack(popularity.log_mass)
 
 
+@of_row("trending")
 def decode_popularity(value: bytes | None) -> Popularity:
     """The sum in a row; nothing for None.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when another version wrote the row, or it is none.
     """
     if value is None:
         return Popularity()
@@ -218,11 +248,12 @@ def encode_erasure(erasure: Erasure) -> bytes:
     return rows.header(ERASURE_VERSION, erasure.offset) + _TIME.pack(erasure.time)
 
 
+@of_row("erasure")
 def decode_erasure(value: bytes | None) -> Erasure:
     """The erasure in a row; one of nothing for None.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when another version wrote the row, or it is none.
     """
     if value is None:
         return Erasure()
@@ -239,11 +270,12 @@ def encode_neighbours(neighbours: Neighbours) -> bytes:
     ))  # fmt: skip
 
 
+@of_row("neighbours")
 def decode_neighbours(value: bytes | None) -> Neighbours:
     """The neighbours in a row; none for None.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when another version wrote the row, or it is none.
     """
     if value is None:
         return Neighbours()
@@ -253,11 +285,12 @@ def decode_neighbours(value: bytes | None) -> Neighbours:
     return Neighbours(rows.source_offset(value), mass, applied, partners)
 
 
+@of_row("neighbours")
 def neighbours_mass(value: bytes) -> float:
     """The item's own log mass in a row of the `neighbours` table; the rest of it is not read.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when another version wrote the row, or it is none.
     """
     mass: float = _LOG_MASS.unpack_from(_body(value, NEIGHBOURS_VERSION, "neighbours"))[0]
     return mass
@@ -276,6 +309,7 @@ def encode_embedding(embedding: Embedding) -> bytes:
     ))  # fmt: skip
 
 
+@of_row("embedding")
 def decode_embedding(value: bytes) -> Embedding:
     """The vector in a row.
 

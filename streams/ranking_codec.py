@@ -15,6 +15,7 @@ from hashlib import blake2b
 import msgspec
 import numpy as np
 
+from streams.codecs import of_row
 from streams.core.features import FEATURES
 from streams.core.ranking import BLOCKS, Example, Model, Ranker
 from streams.engine import rows
@@ -103,11 +104,12 @@ def encode_ranker(learnt: Learnt) -> bytes:
     return rows.header(RANKER_VERSION, learnt.offset) + DIGEST + body
 
 
+@of_row("ranker")
 def decode_ranker(value: bytes | None) -> Learnt:
     """The ranker in a row; one that has learnt nothing for None, and for a row of other features.
 
     Raises:
-        ContractError: when another version wrote the row.
+        ContractError: when another version wrote the row, or it is none.
     """
     if value is None:
         return Learnt()

@@ -1,20 +1,25 @@
 """Rows survive the way to bytes and back, and refuse what they cannot read."""
 
+import contextlib
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import codecs, transfers
+from streams import codecs, ranking_codec, transfers
 from streams.codecs import DIGEST_SIZE, Embedding
 from streams.core.cooccurrence import Delta, Neighbours
 from streams.core.erasure import Erasure
 from streams.core.events import Arrival, EventType, Interaction
+from streams.core.merging import Joined
 from streams.core.profile import Profile, fold
 from streams.core.trending import Popularity
 from streams.engine import rows
 from streams.errors import ContractError
+from streams.ranking_codec import Learnt
 from tests.property.strategies import logs
 
 
@@ -127,3 +132,37 @@ def test_a_cut_embedding_is_refused() -> None:
     row = codecs.encode_embedding(Embedding(1, bytes(DIGEST_SIZE), "m", np.ones(8, np.float16)))
     with pytest.raises(ContractError, match="says 8 dimensions and carries 7"):
         codecs.decode_embedding(row[:-2])
+
+
+WHOLE = {
+    codecs.decode_profile: codecs.encode_profile(fold(Profile(), [])),
+    codecs.decode_joined: codecs.encode_joined(Joined(3, {0: 1}, {"c": 0})),
+    codecs.decode_popularity: codecs.encode_popularity(Popularity(3, 0.5)),
+    codecs.decode_erasure: codecs.encode_erasure(Erasure(3, 7)),
+    codecs.decode_neighbours: codecs.encode_neighbours(Neighbours(3, 0.5, {0: 1}, {"milk": 0.25})),
+    codecs.neighbours_mass: codecs.encode_neighbours(Neighbours(3, 0.5)),
+    codecs.decode_embedding: codecs.encode_embedding(Embedding(1, bytes(16), "model", np.ones(8, np.float16))),
+    ranking_codec.decode_ranker: ranking_codec.encode_ranker(Learnt()),
+}
+
+
+@pytest.mark.parametrize("decode", WHOLE, ids=lambda decode: decode.__name__)
+@given(st.data())
+def test_bytes_that_are_no_row_are_refused_as_such(decode: Callable[[bytes], object], data: st.DataObject) -> None:
+    row = WHOLE[decode]
+    garbled = data.draw(
+        st.binary(max_size=40)
+        | st.integers(0, len(row) - 1).map(lambda end: row[:end])
+        | st.binary(max_size=40).map(lambda rest: row[: rows.HEADER_SIZE] + rest)
+        | st.tuples(st.integers(0, len(row) - 1), st.integers(0, 255)).map(
+            lambda one: row[: one[0]] + bytes([one[1]]) + row[one[0] + 1 :]
+        )
+    )
+    with contextlib.suppress(ContractError):  # any other error is a defect
+        decode(garbled)
+
+
+@pytest.mark.parametrize("decode", WHOLE, ids=lambda decode: decode.__name__)
+def test_half_a_header_is_no_row(decode: Callable[[bytes], object]) -> None:
+    with pytest.raises(ContractError, match="row of 5 bytes is none"):
+        decode(WHOLE[decode][:5])
