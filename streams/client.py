@@ -13,7 +13,6 @@ keyword arguments (`streams.settings.KafkaSettings.client_options` makes them fr
 """
 
 import asyncio
-import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from streams.clock import now_ms
 from streams.core.events import WEIGHTS, EventType
 from streams.edge import Limits, accept_event, accept_item, accept_question
 from streams.engine.effects import Rejection
@@ -65,13 +65,13 @@ def event(
     except ValueError:
         raise DataError(f"no type of event is called so; there are {', '.join(EventType)}") from None
     return Event(
-        id=id or uuid.uuid4().hex, type=kind, time=_now() if time is None else time, item=item, user=user, **more
+        id=id or uuid.uuid4().hex, type=kind, time=now_ms() if time is None else time, item=item, user=user, **more
     )
 
 
 def question(text: str, *, user: str | None = None, id: str | None = None, **more: Any) -> Question:  # noqa: A002
     """A question, asked now."""
-    return Question(id=id or uuid.uuid4().hex, text=text, time=_now(), user=user, **more)
+    return Question(id=id or uuid.uuid4().hex, text=text, time=now_ms(), user=user, **more)
 
 
 class Producer:
@@ -140,7 +140,7 @@ class Producer:
     async def _send(
         self, topic: str, records: Sequence[tuple[str, Given]], accept: Callable[[Any, Limits], Any]
     ) -> None:
-        now = _now()
+        now = now_ms()
         encoded = [(key.encode(), _encode(record)) for key, record in records]
         for place, (key, value) in enumerate(encoded):
             verdict = accept(_Unsent(key, value, now), self._limits)
@@ -246,7 +246,3 @@ def _later(held: Recommendation, other: Recommendation) -> bool:
     """Whether one of a shopper's recommendations came after another: their events are on one partition."""
     mine, theirs = held.trigger, other.trigger
     return (mine.topic, mine.partition) == (theirs.topic, theirs.partition) and mine.offset > theirs.offset
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

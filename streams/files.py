@@ -7,11 +7,11 @@ import shutil
 import stat
 import tempfile
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from streams.clock import now_ms
 from streams.edge import Limits
 from streams.errors import DataError
 from streams.jsonl import BadLine, Kind, Outgoing, Splitter, parse
@@ -81,7 +81,7 @@ class Reader:
         while more:
             chunk = source.stream.read(CHUNK)
             for line in splitter.feed(chunk):
-                if isinstance(bad := parse(line, self.limits, self.kind, _now()), BadLine):
+                if isinstance(bad := parse(line, self.limits, self.kind, now_ms()), BadLine):
                     raise DataError(f"{bad} (nothing was sent)")
             more = bool(chunk)
         source.stream.seek(0)
@@ -95,7 +95,7 @@ class Reader:
         splitter = self._splitter(source)
         try:
             async for chunk in _chunks(source.stream):
-                now = _now()
+                now = now_ms()
                 yield [parse(line, self.limits, self.kind, now) for line in splitter.feed(chunk)], len(chunk)
         except OSError as error:
             raise DataError(f"cannot read on in {source.name}: {error.strerror}") from None
@@ -103,10 +103,6 @@ class Reader:
     def _splitter(self, source: Source) -> Splitter:
         longest = max(self.limits.max_event_bytes, self.limits.max_item_bytes)
         return Splitter(source.name, longest + _WHITE_SPACE)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def _chunks(stream: BinaryIO) -> AsyncIterator[bytes]:

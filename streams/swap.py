@@ -8,7 +8,6 @@ plan says `next` ─► workers encode the catalogue with it, at a rate ─► e
 import asyncio
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from index.bluegreen import Verdict
 from streams import modelplan
+from streams.clock import now_ms
 from streams.edge import limits_of
 from streams.encoding import FIRST
 from streams.errors import ConfigError, UpwellError
@@ -82,7 +82,7 @@ def planned(now: ModelPlan | None, first: Callable[[], Model], to: Model, rate: 
         return ModelPlan(now.serving, now.next, rate)
     slot: Slot = "embeddings_b" if now.serving.slot == "embeddings" else "embeddings"
     # A group of its own every time: one that was there before would go on where it was, and skip what it had.
-    role = f"{FIRST}-{to.id.rpartition('-')[2]}-{time.time_ns() // 1_000_000:x}"
+    role = f"{FIRST}-{to.id.rpartition('-')[2]}-{now_ms():x}"
     return ModelPlan(now.serving, ServedModel(slot, to.name, to.id, role), rate)
 
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from streams import settings
 from streams.cli.shop import Shop
+from streams.clock import now_ms
 from streams.edge import limits_of
 from streams.engine.effects import Output
 from streams.engine.publisher import Publisher, PublishError, TooLargeError
@@ -141,7 +142,7 @@ async def _import(asked: Asked, work: Import) -> None:
     sizes = [rows.size(path, shape_of(asked.form, path)) for path in asked.paths]
     with _bars() as bars:
         if asked.dry_run:
-            await work.run(_rows(asked, sizes, bars), _now)
+            await work.run(_rows(asked, sizes, bars), now_ms)
             return
         shop = Shop.from_environment()
         await _look(shop, asked, work, bars)
@@ -149,7 +150,7 @@ async def _import(asked: Asked, work: Import) -> None:
         publisher = Publisher(options, shop.settings.partitioner)
         work.send = _Sender(shop, publisher).send
         try:
-            await work.run(_rows(asked, sizes, bars), _now)
+            await work.run(_rows(asked, sizes, bars), now_ms)
         except TooLargeError as error:
             raise DataError(f"{error}. {_words(work.counts, asked)}") from error
         except PublishError as error:
@@ -205,10 +206,6 @@ def _bars() -> Progress:
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _words(counts: Counts, asked: Asked) -> str:

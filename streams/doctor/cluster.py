@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from streams import admin, broker, follow
+from streams.clock import now_ms
 from streams.doctor.finding import Finding, fail, ok, warn
 from streams.errors import BrokerError, ConfigError
 from streams.settings import KafkaSettings, Settings
@@ -85,7 +86,7 @@ async def _seen(bootstrap: str, kafka: KafkaSettings, contract: Topics) -> Findi
             newest = max([newest, *(record.timestamp for record in last.values())])
     if not newest:
         return ok("clock", "not compared: there is no record yet (--probe measures it)")
-    return behind(newest - time.time_ns() // 1_000_000)
+    return behind(newest - now_ms())
 
 
 def behind(ahead_ms: int) -> Finding:

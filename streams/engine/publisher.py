@@ -6,7 +6,6 @@ and an idempotent producer that falls out of sequence is broken for good.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from streams.clock import now_ms
 from streams.engine.effects import Output
 from streams.errors import UpwellError
 from streams.partitioning import Partitioner, chooser
@@ -129,7 +129,7 @@ class Publisher:
     @classmethod
     def _built(cls, producer: AIOKafkaProducer, records: Sequence[Output]) -> list[Any]:
         """Records in as few batches as hold them. Raises TooLargeError."""
-        now = int(time.time() * 1000)
+        now = now_ms()
         batches = [producer.create_batch()]
         for record in records:
             if not cls._appended(batches[-1], record, now):

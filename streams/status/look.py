@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from index.durable import published
 from streams import follow
 from streams.admin import admin_client
+from streams.clock import now_ms
 from streams.engine.deadletters import refused
 from streams.follow import Span, Spans
 from streams.settings import KafkaSettings, Settings
@@ -68,7 +69,7 @@ class Look:
         return Status(
             shop=self._settings.shop,
             bootstrap=self._bootstrap,
-            time=time.time_ns() // 1_000_000,
+            time=now_ms(),
             groups=groups,
             topics=await self._topics(there, spans),
             newest=max((record.timestamp for record in last.values()), default=None),

@@ -1,6 +1,5 @@
 """What each address does: parsed questions in, answers out. Addresses, scopes and limits are in `routes`."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -11,6 +10,7 @@ from index.base import Vectors
 from streams import erasure, pseudonyms
 from streams.agents.answers import Asked
 from streams.answering import answer_id
+from streams.clock import now_ms
 from streams.core.rules import Rule, RuleError, parse_boost, parse_filter
 from streams.edge import Limits
 from streams.engine.effects import Output
@@ -92,9 +92,7 @@ async def similar(service: Service, asked: ItemAsked) -> Items:
 async def also_bought(service: Service, asked: ItemAsked) -> Items:
     """Items that are had together with an item."""
     _require_item(service, asked.id)
-    return _listed(
-        service, service.serving.also_bought(asked.id, asked.n, int(time.time() * 1000), _filter(asked.filter))
-    )
+    return _listed(service, service.serving.also_bought(asked.id, asked.n, now_ms(), _filter(asked.filter)))
 
 
 async def trending(service: Service, asked: TrendingAsked) -> Items:
@@ -124,7 +122,7 @@ async def answer(service: Service, asked: AnswersAsked) -> Reply:
         raise Problem(Kind.INVALID, "`text`: it is empty")
     shopper = None if asked.user is None else _shopper(service, asked.user, "user")
     given = asked.id or answer_id(asked.text, shopper)
-    now = int(time.time() * 1000)
+    now = now_ms()
     (reply,) = await service.answering([Asked(given, asked.text, shopper, asked.language, asked.n, now)])
     return reply
 
@@ -136,7 +134,7 @@ async def ingest(service: Service, asked: Lines, kind: LineKind) -> Ingested:
     refused = 0
     errors: list[LineError] = []
     for line in _lines(asked.body, service.limits):
-        found = parse(line, service.limits, kind, int(time.time() * 1000))
+        found = parse(line, service.limits, kind, now_ms())
         if isinstance(found, Outgoing):
             accepted.append(Output(topic.name, found.key, found.value, found.partition, asked.trace))
             continue
