@@ -45,7 +45,7 @@ def swap_(name: str | None, rate: float, give_up: bool, as_json: bool) -> None:
     """
     if (name is None) is not give_up:
         raise click.UsageError("name the new model, or say --abort")
-    logs.configure("WARNING")
+    logs.configure("ERROR")  # vectors that the topic has of a former model are left out, as they should be
     where = shops.Shop.from_environment()
     shop = Shop(where.settings, where.kafka, where.topics, where.bootstrap)
     asyncio.run(_abort(shop) if name is None else _swap(shop, name, rate, as_json=as_json))
