@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders import directory
-from encoders.base import Encoder, ModelError
+from encoders.base import Encoder, MissingRuntimeError, ModelError
 from encoders.batching import TOKEN_BUDGET
 from encoders.card import FORMAT, Manifest, Precision
 from encoders.fetch import Report, fetch
@@ -77,6 +77,8 @@ def load_encoder(
         MissingRuntimeError: onnxruntime is missing, or a GPU is required and there is none.
     """
     if (hashing := _hashing(name_or_path, template)) is not None:
+        if require_gpu:
+            raise MissingRuntimeError(f"a GPU is required, and {HASHING} runs on the CPU alone: name another model")
         return hashing
     from encoders.onnx import OnnxEncoder
     from encoders.runtime import Device, Running

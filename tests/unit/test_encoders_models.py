@@ -142,6 +142,8 @@ def test_a_required_gpu_that_is_not_there_is_an_error(tmp_path: Path, monkeypatc
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(MissingRuntimeError, match="a GPU is required, but ONNX Runtime runs on CPUExecutionProvider"):
         load_encoder(str(directory), cache, require_gpu=True)
+    with pytest.raises(MissingRuntimeError, match="hashing runs on the CPU alone"):
+        load_encoder("hashing@64", cache, require_gpu=True)
 
 
 def test_the_provider_in_use_is_told(tmp_path: Path) -> None:
