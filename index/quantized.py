@@ -110,7 +110,7 @@ class Int8Scanner:
         found = np.empty((len(queries), k), dtype=np.int64)
         cosines = np.empty((len(queries), k), dtype=np.float32)
         crowded = np.zeros(len(queries), dtype=bool)
-        for part in query_parts(n, len(queries)):
+        for part in query_parts(len(queries)):
             largest = np.abs(queries[part]).max(axis=1, keepdims=True)
             packed = self._kernel.dots_pack(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
 

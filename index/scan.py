@@ -21,8 +21,7 @@ Scores = npt.NDArray[Any]
 _BLOCK = 2048  # rows a product at a time: a block of scores stays in the second-level cache
 _GROUP, _SMALL_GROUP = 8, 4  # rows whose largest score stands for all of them; the small ones where rows are few
 _MANY = 4  # groups for each of the k, or there is nothing to gain
-_SCORES_AT_ONCE = 1 << 22
-_QUERIES_AT_ONCE = (64, 256)  # at least, whatever the scores take; at most
+_QUERIES_AT_ONCE = 64  # of 384 dimensions: their codes stay in the first-level cache
 
 
 class Score(Protocol):
@@ -44,7 +43,7 @@ def scan(rows: npt.NDArray[np.floating], queries: Vectors, k: int) -> tuple[Posi
     """
     positions = np.empty((len(queries), k), dtype=np.int64)
     cosines = np.empty((len(queries), k), dtype=np.float32)
-    for part in query_parts(len(rows), len(queries)):
+    for part in query_parts(len(queries)):
         columns = np.ascontiguousarray(queries[part].T)
 
         def score(start: int, stop: int, out: Scores, columns: Vectors = columns) -> None:
@@ -112,9 +111,9 @@ class FloatScanner:
         return scan_them
 
 
-def query_parts(rows: int, queries: int) -> list[slice]:
-    """Slices of the queries: few enough for their scores to stay near the processor, enough for a fast product."""
-    step = int(np.clip(_SCORES_AT_ONCE // max(1, rows), *_QUERIES_AT_ONCE))
+def query_parts(queries: int) -> list[slice]:
+    """Slices of the queries, for products that are quick."""
+    step = _QUERIES_AT_ONCE
     return [slice(start, min(start + step, queries)) for start in range(0, queries, step)]
 
 
