@@ -1,6 +1,6 @@
 """The record that says which model serves and which one is to follow it: read, followed and written."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -41,7 +41,7 @@ async def serving(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Serve
     return None if plan is None else plan.serving
 
 
-async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncIterator[ModelPlan | None]:
+async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncGenerator[ModelPlan | None, None]:
     """The plan that holds now, None in a shop that never changed its model; then every new one."""
     async with follow.reader(bootstrap, kafka) as consumer:
         newest = None

@@ -202,7 +202,11 @@ class _Parts:
         roles = EncoderRoles(contract, limits, self._settings.encode_batch, load, self.consume)
         self.health.encoders = roles.encoders
         plans = modelplan.changes(self._cluster.bootstrap, self._cluster.kafka, contract)
-        await roles.begin(await anext(plans))
+        try:
+            await roles.begin(await anext(plans))
+        except BaseException:
+            await plans.aclose()
+            raise
 
         async def follow() -> None:
             async for plan in plans:

@@ -99,6 +99,15 @@ async def rows(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> dict[str
     return found
 
 
+async def test_a_worker_that_has_not_the_gpu_it_needs_ends_with_one_line(
+    settings: Settings, bootstrap: str, shop_topics: Topics
+) -> None:
+    command = "worker", "--roles", "encoder", "--require-gpu"
+    code, _, err = await asyncio.to_thread(upwell, settings, bootstrap, *command)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert "Error: a GPU is required" in err
+
+
 async def test_replay_and_reset_follow_the_plan(
     settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics, tmp_path: Path
 ) -> None:
