@@ -119,7 +119,7 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
         service = Service(serving, recommending, search, searching, answering, publisher, contract, limits_of(settings))
         watch = Watch(told.bootstrap, told.kafka, settings.shop, contract, state.profiles)
         live = Live(contract, state.replica, watch.look, limits_of(settings))
-        front = replace(front_of(told.api, guarded, live), follow=_follow(stack) if settings.traces else untold)
+        front = replace(front_of(told.api, guarded, live), follow=following(stack) if settings.traces else untold)
         tasks = [guard_loop(), _measured(front, state), live.run(watch.read), live.beat()]
         tasks += [search.follow()] if search else []
         async with asyncio.TaskGroup() as group:
@@ -188,7 +188,7 @@ class _State:
         ]
 
 
-def _follow(stack: contextlib.AsyncExitStack) -> Follow:
+def following(stack: contextlib.AsyncExitStack) -> Follow:
     """Tells OpenTelemetry of requests, until the stack ends."""
     from streams.telemetry import tracing
 

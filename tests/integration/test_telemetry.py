@@ -1,9 +1,10 @@
 """A worker under watch: its metrics and its traces, through a real broker and over HTTP."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
+import pytest
 from aiohttp import ClientSession, web
 from aiokafka import AIOKafkaProducer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -14,6 +15,7 @@ from streams.broker.probe import free_port
 from streams.records import Recommendation
 from streams.settings import Settings
 from streams.topics import Topics
+from streams.web.serve import following
 from tests.brokers import until
 from tests.integration.shopkeeper import desk, worker
 
@@ -51,6 +53,18 @@ async def numbers(http: ClientSession) -> dict[str, float]:
         for sample in family.samples:
             found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
+
+
+async def test_a_server_tells_of_its_requests_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[Span] = []
+    async with collector(spans) as endpoint:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        async with AsyncExitStack() as stack:
+            follow = following(stack)
+            parent = (("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01".encode()),)
+            with follow("POST", "/v1/events", parent) as underway:
+                underway.status = 200
+    assert [(one.name, one.trace_id.hex()) for one in spans] == [("POST /v1/events", TRACE)]
 
 
 async def test_an_event_is_measured_and_traced_to_its_recommendation(
