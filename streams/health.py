@@ -14,6 +14,9 @@ from streams.engine.stats import Stats
 from streams.items import ItemEncoder
 from streams.telemetry.instruments import Telemetry
 
+SILENT_S = 30.0
+"""Without an answer of a broker for so long a worker is held up, whether or not it has found out at its own work."""
+
 
 @dataclass(slots=True)
 class Health:
@@ -30,6 +33,8 @@ class Health:
     def troubles(self) -> dict[str, str]:
         """Part → what keeps it from working; empty for a worker that is ready."""
         found = {stats.role: stats.trouble for stats in self.parts if stats.trouble is not None}
+        if self.telemetry.heard is not None and (silence := self.telemetry.now() - self.telemetry.heard) > SILENT_S:
+            found["kafka"] = f"no broker has answered for {silence:.0f} s"
         return {**found, "worker": self.starting} if self.starting else found
 
 

@@ -9,7 +9,8 @@ from aiohttp import ClientSession
 from streams.engine.effects import RejectReason
 from streams.engine.stats import Stats
 from streams.errors import ConfigError
-from streams.health import Health, LoopGuard, StallDetector
+from streams.health import SILENT_S, Health, LoopGuard, StallDetector
+from streams.telemetry.instruments import Telemetry
 from streams.web.probes import COUNTERS, probes
 
 
@@ -43,6 +44,19 @@ def test_the_end_of_a_transaction_is_no_record() -> None:
 def test_progress_starts_the_patience_anew() -> None:
     seen = looks(StallDetector(10), (0, 7, 50, True), (9, 8, 52, True), (18, 8, 60, True), (19, 8, 61, True))
     assert seen == [False, False, False, True]
+
+
+def test_a_worker_whose_brokers_are_silent_is_not_ready_though_it_has_nothing_to_do() -> None:
+    now = 1_000.0
+    health = Health([Stats("profiles")], starting=None, telemetry=Telemetry(lambda: now))
+    assert health.troubles() == {}  # nobody has been asked yet
+    health.telemetry.heard = now
+    now += SILENT_S
+    assert health.troubles() == {}
+    now += 5
+    assert health.troubles() == {"kafka": "no broker has answered for 35 s"}
+    health.telemetry.heard = now
+    assert health.troubles() == {}
 
 
 def test_a_stuck_loop_ends_the_process() -> None:
