@@ -19,6 +19,7 @@ from streams.edge import Limits
 from streams.engine import app as engine
 from streams.errors import ConfigError
 from streams.items import ItemEncoder
+from streams.modelplan import same_model
 from streams.records import ModelPlan, ServedModel
 from streams.topics import Topics
 
@@ -46,6 +47,7 @@ class EncoderRoles:
         topics: of the shop.
         limits: what the edge lets through.
         batch: items that are encoded together.
+        model: what the settings name.
         load: gets a model; called in a thread.
         start: starts a role and returns what stops it.
     """
@@ -55,20 +57,26 @@ class EncoderRoles:
         topics: Topics,
         limits: Limits,
         batch: int,
+        model: str,
         load: LoadEncoder,
         start: Callable[[engine.Role], Awaitable[Stop]],
     ) -> None:
         self._topics = topics
         self._limits = limits
         self._batch = batch
+        self._model = model
         self._load = load
         self._start = start
         self.encoders: dict[str, ItemEncoder] = {}
         """Those that run now, by role."""
         self._running: dict[str, _Running] = {}
 
-    async def begin(self, plan: ModelPlan | None) -> None:
+    async def begin(self, plan: ModelPlan | None, stamped: str | None = None) -> None:
         """Start what a plan says; without one, the model of the settings.
+
+        Args:
+            plan: that holds now.
+            stamped: without a plan, id of the model of the vectors that are there.
 
         Raises:
             ConfigError: the model that serves cannot be had as it was.
@@ -77,6 +85,7 @@ class EncoderRoles:
             await self.obey(plan)
             return
         encoder = await asyncio.to_thread(self._load, None)
+        same_model(stamped, encoder.id, self._model)
         await self._run(FIRST, encoder, "embeddings")
 
     async def obey(self, plan: ModelPlan) -> None:

@@ -7,8 +7,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams import follow
+from streams.codecs import decode_embedding
 from streams.engine.effects import Record
-from streams.errors import BrokerError
+from streams.errors import BrokerError, ConfigError
 from streams.records import ModelPlan, ServedModel
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -39,6 +40,40 @@ async def serving(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Serve
     """
     plan = await current(bootstrap, kafka, topics)
     return None if plan is None else plan.serving
+
+
+async def stamped(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> str | None:
+    """Id of the model that the newest vectors are of, in a shop that has no plan; None where there are none.
+
+    Raises:
+        BrokerError: the cluster cannot be reached.
+        ContractError: they were written by another version.
+    """
+    topic = topics.embeddings
+    async with follow.reader(bootstrap, kafka) as consumer:
+        newest = await follow.last(consumer, await follow.whole(consumer, topic.name, topic.partitions))
+    rows = [record for record in newest.values() if record.value]
+    row = max(rows, key=lambda record: record.timestamp, default=None)
+    return None if row is None else decode_embedding(row.value or b"").model
+
+
+def same_model(there: str | None, here: str, name: str) -> None:
+    """Refuse a model that is not the one of a shop's vectors: they would never meet, and new items not be found.
+
+    Args:
+        there: id of the model of the vectors, None where there are none.
+        here: id of the model that the settings give.
+        name: what the settings call it.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    if there not in (None, here):
+        raise ConfigError(
+            f"the shop's items have vectors of {there}, and UPWELL_MODEL={name} gives {here} here. "
+            "Set UPWELL_MODEL, UPWELL_ITEM_TEXT and UPWELL_ITEM_WEIGHTS as they were: another model comes by "
+            "`upwell model swap`, another text or other weights after `upwell reset`"
+        )
 
 
 async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncGenerator[ModelPlan | None, None]:

@@ -199,11 +199,14 @@ class _Parts:
 
     async def encode(self, contract: Topics, limits: Limits, load: LoadEncoder) -> None:
         """Start the encoder roles, and change them as the shop changes its model."""
-        roles = EncoderRoles(contract, limits, self._settings.encode_batch, load, self.consume)
+        settings, cluster = self._settings, self._cluster
+        roles = EncoderRoles(contract, limits, settings.encode_batch, settings.model, load, self.consume)
         self.health.encoders = roles.encoders
-        plans = modelplan.changes(self._cluster.bootstrap, self._cluster.kafka, contract)
+        plans = modelplan.changes(cluster.bootstrap, cluster.kafka, contract)
         try:
-            await roles.begin(await anext(plans))
+            plan = await anext(plans)
+            there = None if plan else await modelplan.stamped(cluster.bootstrap, cluster.kafka, contract)
+            await roles.begin(plan, there)
         except BaseException:
             await plans.aclose()
             raise

@@ -64,7 +64,8 @@ async def _swap(shop: Shop, name: str, rate: float, *, as_json: bool) -> None:
     await admin.require_topics(shop.bootstrap, shop.kafka, shop.topics)
     now = await modelplan.current(shop.bootstrap, shop.kafka, shop.topics)
     to = await asyncio.to_thread(_model, shop.settings, name)
-    plan = await asyncio.to_thread(planned, now, lambda: _model(shop.settings, shop.settings.model), to, rate)
+    there = None if now else await modelplan.stamped(shop.bootstrap, shop.kafka, shop.topics)
+    plan = await asyncio.to_thread(planned, now, lambda: _first(shop.settings, there), to, rate)
     began = time.monotonic()
     verdict = await _watched(shop, plan)
     if as_json:
@@ -93,6 +94,13 @@ async def _watched(shop: Shop, plan: ModelPlan) -> Verdict | None:
                 console.print("Nothing moves: does a worker with the role encoder run, and is the model built there?")
 
         return await swap(shop, plan, tell)
+
+
+def _first(settings: Settings, stamped: str | None) -> Model:
+    """The model of a shop that never changed it: that of the settings, which must be that of the vectors."""
+    model = _model(settings, settings.model)
+    modelplan.same_model(stamped, model.id, settings.model)
+    return model
 
 
 def _model(settings: Settings, name: str) -> Model:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from encoders.hashing import HashingEncoder
 from streams import codecs, follow, modelplan
@@ -97,6 +98,24 @@ async def rows(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> dict[str
         if row is not None:
             found.setdefault(codecs.decode_embedding(row).model, set()).add(item)
     return found
+
+
+async def test_another_model_in_the_settings_is_refused_where_vectors_are(
+    settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await modelplan.stamped(bootstrap, kafka, shop_topics) is None
+    async with worker(settings, bootstrap, roles="encoder"), desk(shop_topics, bootstrap) as shop:
+        for item, title in list(ITEMS.items())[:3]:
+            await shop.put(shop_topics.catalogue, item, {"id": item, "title": title})
+        async with asyncio.timeout(PATIENCE_S):
+            while await modelplan.stamped(bootstrap, kafka, shop_topics) != OLD:
+                continue
+    monkeypatch.setenv("UPWELL_ITEM_TEXT", "title")
+    for command in (("worker", "--roles", "encoder"), ("model", "swap", "hashing@256")):
+        code, _, err = await asyncio.to_thread(upwell, settings, bootstrap, *command)
+        assert (code, len(err.splitlines())) == (2, 1), err
+        assert f"the shop's items have vectors of {OLD}, and UPWELL_MODEL=hashing gives hashing@" in err
+        assert "upwell model swap" in err
 
 
 async def test_a_worker_that_has_not_the_gpu_it_needs_ends_with_one_line(
