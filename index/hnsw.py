@@ -75,7 +75,6 @@ class HnswIndex:
         index = cls.__new__(cls)
         index._params = params
         index._adopt(rows, generation, crossover, attributes)
-        index._waiting = index.pending > 0
         return index
 
     def _adopt(

@@ -41,6 +41,7 @@ def filled(index: Index, n: int = 300) -> Index:
     index.delete([f"i{i}" for i in range(40)])
     index.upsert(["i100", "ключ"], POOL[-2:])
     if isinstance(index, HnswIndex):
+        index.search(POOL[:1], 1)  # the graph takes in what waits
         index.write(["late"], POOL[:1])  # not in the graph when it is saved
     else:
         index.upsert(["late"], POOL[:1])
