@@ -119,6 +119,18 @@ def test_the_smallest_budget_that_is_about_as_good_wins() -> None:
     assert budget.measure(run, lambda: now, candidates=[rows * 32 for rows in costs]) == 16 * 32
 
 
+def test_a_moment_of_other_work_changes_no_budget() -> None:
+    now, runs = 0.0, 0
+
+    def run(rows: int, tokens: int) -> None:
+        nonlocal now, runs
+        runs += 1
+        disturbed = 2 if runs in (3, 4) else 1
+        now += disturbed * rows * (2.0 if rows == 16 else 3.0)
+
+    assert budget.measure(run, lambda: now, candidates=[8 * 32, 16 * 32]) == 16 * 32
+
+
 def test_a_measured_budget_changes_no_vector(artifact: Path, tmp_path: Path) -> None:
     fixed = load_encoder("tiny", tmp_path / "cache", token_budget=16)
     measured = load_encoder("tiny", tmp_path / "cache", token_budget=None)
