@@ -261,6 +261,7 @@ class TextSearch:
         self._without: dict[str, tuple[str, float]] = {}
         """Models that could not be had: why, and when that was (monotonic seconds)."""
         self._loading = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Task[EncodesItems]] = {}
 
     async def begin(self) -> None:
         """Load the model that serves, or that of the settings, so that what is wrong with it is told at the start."""
@@ -276,13 +277,11 @@ class TextSearch:
         """
         if (known := self._encoders.get(model)) is not None:
             return known  # without waiting for another model that is being loaded, which may take long
-        async with self._loading:
-            if model not in self._encoders:
-                why, tried = self._without.get(model, ("", -RETRY_S))
-                if time.monotonic() - tried < RETRY_S:
-                    raise NoEncoderError(why)
-                await self._get(model)
-            return self._encoders[model]
+        if (loading := self._under_way.get(model)) is None:
+            loading = self._under_way[model] = asyncio.create_task(self._loaded(model))
+            loading.add_done_callback(lambda done: self._over(model, done))
+        # Whoever asks may be out of time; what they began is for those who ask next, and is not begun anew by each.
+        return await asyncio.shield(loading)
 
     async def vectors(self, phrases: Sequence[Phrase]) -> list[Vectors]:
         """float32 (dim,), of unit length, of each text by its model.
@@ -312,6 +311,20 @@ class TextSearch:
     def _planned(self) -> list[ServedModel]:
         plan = self._replica.shelves.plan
         return [] if plan is None else [served for served in (plan.serving, plan.next) if served is not None]
+
+    async def _loaded(self, model: str) -> EncodesItems:
+        async with self._loading:
+            if model not in self._encoders:
+                why, tried = self._without.get(model, ("", -RETRY_S))
+                if time.monotonic() - tried < RETRY_S:
+                    raise NoEncoderError(why)
+                await self._get(model)
+            return self._encoders[model]
+
+    def _over(self, model: str, loading: asyncio.Task[EncodesItems]) -> None:
+        del self._under_way[model]
+        if not loading.cancelled():
+            loading.exception()  # looked at, though nobody may have waited for it
 
     async def _get(self, model: str) -> None:
         name = next((served.model for served in self._planned() if served.id == model), None)

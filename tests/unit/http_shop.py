@@ -1,7 +1,7 @@
 """The HTTP service over a shop in memory: the real application, recommender and handlers; Kafka is a list."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -109,6 +109,7 @@ class HttpShop:
         store.write(self.shop.tables["profiles"].items(), 0)
         self.log = Log()
         self.encoder = TitleEncoder(self.shop.encoder)
+        self.load: Callable[[str | None], TitleEncoder] = lambda model: self.encoder
         self.calls: list[int] = []
         """Questions of each batch."""
         self.company: Company | None = None
@@ -136,7 +137,7 @@ class HttpShop:
         front = front_of(ApiSettings(**{"rate": 1e6, "burst": 1_000_000, **api}), Secured(keyring, tokens), self.live)
         front = replace(front, follow=follow)
         front.health.starting = None
-        searcher = TextSearch(lambda model: self.encoder, self.shop.replica) if search else None
+        searcher = TextSearch(self.load, self.shop.replica) if search else None
         searching = Together(searcher.vectors, full=64) if searcher else None
         answerer = Answerer(self.serving, searcher, WORDING, repeats=self.limits.pseudonyms is None)
         answering = Together(answerer.answer, full=64)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from streams.engine.publisher import PublishError
 from streams.web import admission
 from streams.web.admission import Buckets
 from streams.web.probes import HEALTH
-from tests.unit.http_shop import Company, HttpShop
+from tests.brokers import until
+from tests.unit.http_shop import Company, HttpShop, TitleEncoder
 from tests.unit.records import event
 
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -169,6 +171,30 @@ async def test_a_search_without_the_items_encoder_is_refused(shop: HttpShop) -> 
     shop.shop.replica.shelf.model = "another@1"
     async with shop.client() as http, http.post("/v1/search", json={"text": "tea"}) as response:
         assert "another@1" in await problem(response, 503, "no-encoder")
+
+
+async def test_an_encoder_that_takes_long_to_load_is_loaded_once(shop: HttpShop) -> None:
+    """A request whose time is up leaves the loading to those after it."""
+    let_go, loads = threading.Event(), []
+
+    def load(model: str | None) -> TitleEncoder:
+        loads.append(model)
+        assert let_go.wait(30)
+        return shop.encoder
+
+    shop.load = load
+    async with shop.client(deadline_ms=50) as http:
+        for _ in range(3):
+            async with http.post("/v1/search", json={"text": "tea"}) as response:
+                await problem(response, 504, "deadline")
+        let_go.set()
+
+        async def found() -> bool:
+            async with http.post("/v1/search", json={"text": "green tea", "n": 1}) as response:
+                return response.status == 200
+
+        await until(found)
+    assert len(loads) == 1
 
 
 async def test_events_reach_the_topic_and_bad_lines_are_told(shop: HttpShop) -> None:
