@@ -10,6 +10,7 @@ Replay and evaluation run on this. Pairs are added up before the events that the
 moves from anonymous shoppers to users right after, so the state after a batch is a function of the batches alone.
 """
 
+import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ class InProcess:
         self._said: list[Output] = []
         self._ends: Counter[TopicPartition] = Counter()
         self._moved: deque[Batch] = deque()
-        learning = learning or Learning()
+        # Batches are cut by whoever applies them: a large one does not say that anybody is behind.
+        learning = (learning or Learning())._replace(a_batch=math.inf)
         speaking = ProfilesHandler(contract, self.replica, policy, limits, learning)
         self._speaking = self._committer(speaking, speaks=True)
         silent = ProfilesHandler(contract, self.replica, policy, limits, learning, speaks=False)

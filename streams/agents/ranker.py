@@ -3,7 +3,7 @@
 profiles ──► moments ──► shop.examples.v1 ──► RankerHandler ──► table `ranker` = shop.ranker.v1 ──► replicas
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import groupby
 from typing import NamedTuple
@@ -29,6 +29,7 @@ class Learning(NamedTuple):
     Attributes:
         sampling: share of the moments that become examples, 0 to 1; 0: nothing is learnt.
         eager: examples until which every moment becomes one: who knows little learns from everything.
+        a_batch: examples of a batch, about: one that is large is of a worker that is behind, and must catch up.
         rate: of the steps.
         candidates: of an example at most, what was chosen apart.
     """
@@ -37,6 +38,7 @@ class Learning(NamedTuple):
     rate: float = RATE
     candidates: int = 64
     eager: int = 20_000
+    a_batch: float = 64
 
 
 NOT_AT_ALL = Learning(sampling=0.0)
@@ -58,7 +60,7 @@ class Doing(NamedTuple):
     joined: Joined = NOBODY
 
 
-def moments_of(doings: Iterable[Doing], learning: Learning, examples: int, half_lives: HalfLives) -> list[Moment]:
+def moments_of(doings: Sequence[Doing], learning: Learning, examples: int, half_lives: HalfLives) -> list[Moment]:
     """The moments of a batch that become examples, by offset.
 
     Which ones depends on the ids of their events, once so much has been learnt that they are sampled. What an example
@@ -71,9 +73,10 @@ def moments_of(doings: Iterable[Doing], learning: Learning, examples: int, half_
         examples: how many it has learnt from.
         half_lives: that profiles are folded with.
     """
-    share = 1.0 if learning.sampling > 0 and examples < learning.eager else learning.sampling
-    if share <= 0:
+    if learning.sampling <= 0:
         return []
+    share = 1.0 if examples < learning.eager else learning.sampling
+    share = min(share, learning.a_batch / max(1, sum(len(doing.new) for doing in doings)))
     moments = (moment for doing in doings for moment in _moments(doing, share, half_lives))
     return sorted(moments, key=lambda moment: moment.offset)
 

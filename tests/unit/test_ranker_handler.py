@@ -83,6 +83,17 @@ def test_so_much_is_sampled_and_by_the_event_alone(sampling: float, least: int, 
     assert sampling == 0 or len(offsets(_shop(Learning(sampling, eager=1_000)))) == 48
 
 
+def test_a_large_batch_teaches_no_more_than_a_small_one() -> None:
+    """A worker that is behind takes large ones."""
+    shop = _shop(Learning(1.0, a_batch=10))
+    shop.events(*(event(n, user=f"user {n}", item=name) for n, name in enumerate(THINGS)))
+    before = len(_told(shop))
+    shop.events(*(event(100 + n, user=f"late {n}", item=THINGS[n % 12], time=NOW + HOUR + n) for n in range(200)))
+    assert 3 <= len(_told(shop)) - before <= 20
+    shop.events(*(event(300 + n, user=f"few {n}", item=THINGS[n], time=NOW + 2 * HOUR + n) for n in range(8)))
+    assert [example.offset for example in _told(shop)[-8:]] == list(range(300, 308))
+
+
 def test_candidates_are_bounded() -> None:
     shop = _shop(Learning(1.0, candidates=4))
     shop.events(*(event(n, user=f"user {n}", item=name) for n, name in enumerate(THINGS)))
