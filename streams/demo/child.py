@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.broker import Broker
+from streams.broker.base import HOST
+from streams.broker.probe import free_port
 from streams.broker.process import ProcessId, spawn
 from streams.errors import BrokerError, UpwellError
 
@@ -15,15 +17,17 @@ LAST_LINES = 12
 
 _GRACE_S = 5.0
 """The state of a demo's worker is thrown away: it need not finish what it is at."""
+_PROBE_PORT, _PROBE_HOST = "UPWELL_PROBE_PORT", "UPWELL_PROBE_HOST"
 _MAIN = "from streams.cli import main; main(prog_name='upwell')"
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A worker that was started, and where its output goes."""
+    """A worker that was started, where its output goes, and where it says whether it is ready."""
 
     process: ProcessId
     log: Path
+    readyz: str
 
     def check(self) -> None:
         """Insist that it still runs.
@@ -40,13 +44,15 @@ def worker(environment: Mapping[str, str], log: Path) -> Iterator[Child]:
     """`upwell worker` for as long as the block lasts. It ends with this process, however that ends.
 
     Args:
-        environment: what the worker is told beside our own environment. No secrets: other users can see it.
+        environment: what the worker is told beside our own environment. No secrets: other users can see it. A port of
+            its probes that is not named is one that is free.
         log: the file for its output.
     """
     # env(1) sets the variables and becomes the command, so the process that is tied to us is the worker itself.
-    told = [f"{name}={value}" for name, value in environment.items()]
+    port = environment.get(_PROBE_PORT) or str(free_port(HOST))
+    told = [f"{name}={value}" for name, value in {**environment, _PROBE_PORT: port, _PROBE_HOST: HOST}.items()]
     command = [shutil.which("env") or "/usr/bin/env", *told, sys.executable, "-c", _MAIN, "worker"]
-    child = Child(spawn(command, log, tied=True), log)
+    child = Child(spawn(command, log, tied=True), log, f"http://{HOST}:{port}/readyz")
     try:
         yield child
     finally:

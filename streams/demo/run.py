@@ -120,6 +120,7 @@ def _told(settings: Settings, broker: Broker, shop: str, place: Path) -> dict[st
         "UPWELL_DATA_DIR": str(place / "worker"),
         "UPWELL_CACHE_DIR": str(settings.cache_dir),
         "UPWELL_RECOMMEND": str(AT),
+        **({"UPWELL_PROBE_PORT": str(settings.probe_port)} if settings.probe_port else {}),
         # Threads that spin for small products take the cores from everything else on a small machine.
         "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", "1"),
     }

@@ -5,7 +5,10 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+
+import aiohttp
 
 from streams.broker import Broker
 from streams.demo.child import Child, check_broker, last_words
@@ -69,6 +72,7 @@ class Session:
     async def _send(self, feed: Feed) -> None:
         with self._display.encoding(len(self._data.items)) as advance:
             await asyncio.gather(feed.catalogue(self._data.items), self._until_searchable(advance))
+        await self._until_ready()
         start = time.monotonic()
         tracker = self.tracker = Tracker(self._stage.follow, start)
         with self._display.live() as show:
@@ -86,6 +90,18 @@ class Session:
                     f"{last_words(self._worker.log)}"
                 )
             await asyncio.sleep(FRAME_S)
+
+    async def _until_ready(self) -> None:
+        """Wait until the worker does all of its work: an event that is sent before waits for that, too."""
+        since = time.monotonic()
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CHECK_S)) as http:
+            while time.monotonic() - since < STALLED_S:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with http.get(self._worker.readyz) as answer:
+                        if answer.status == HTTPStatus.OK:
+                            return
+                await asyncio.sleep(FRAME_S)
+        raise UpwellError(f"the worker is not ready; its last words:\n{last_words(self._worker.log)}")
 
     async def _events(self, feed: Feed, tracker: Tracker, start: float) -> None:
         await feed.events(
