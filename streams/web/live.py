@@ -136,6 +136,8 @@ class Live:
         self._sample = Buckets(SAMPLE, burst=int(SAMPLE))
         self._passed = {topics.events.name: 0, topics.recommendations.name: 0}
         self._left_out = 0
+        self._newest: tuple[float, Pulse] | None = None
+        """The newest pulse, and when it was: whoever comes before the next one is told at once."""
 
     @contextlib.contextmanager
     def watching(self, user: str | None) -> Iterator[Watcher]:
@@ -152,6 +154,8 @@ class Live:
         watcher = Watcher(shopper)
         self._watchers.add(watcher)
         self._watched.set()
+        if self._newest is not None and time.monotonic() - self._newest[0] < PULSE_S:
+            watcher.tell(self._newest[1])
         try:
             yield watcher
         finally:
@@ -177,7 +181,9 @@ class Live:
             await self._watched.wait()
             started = time.monotonic()
             roles, lag = await self._look()
-            self._tell_all(self._pulse(list(roles), lag))
+            pulse = self._pulse(list(roles), lag)
+            self._tell_all(pulse)
+            self._newest = started, pulse
             await asyncio.sleep(max(0.0, PULSE_S - (time.monotonic() - started)))
 
     def tell(self, record: Record) -> None:

@@ -125,6 +125,8 @@ async def test_the_pulse_tells_how_things_are(live: Live) -> None:
             live.tell(event(offset))
         while not isinstance(message := await watcher.next(), Pulse):
             pass
+        with live.watching(None) as another:
+            assert await another.next() is message  # who comes in between is told at once
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
     assert (message.items, message.events) == (10, 20 / feed.PULSE_S)
