@@ -120,11 +120,7 @@ class Items:
 
     def distinct(self, places: Places) -> tuple[Places, Places]:
         """Places, each once: int64 (m,); and for each of the given ones, int64 (n,), where it is among them."""
-        scratch, every = self._scratch.values, np.arange(len(places))
-        scratch[places] = every
-        distinct = places[scratch[places] == every]
-        scratch[distinct] = every[: len(distinct)]
-        return distinct, scratch[places]
+        return distinct(places, self._scratch.values)
 
     def located(self, wanted: Places, among: Places) -> tuple[Places, Places]:
         """Which of the wanted places are among some others, no place twice: int64 (hits,) rows of each of the two."""
@@ -137,6 +133,18 @@ class Items:
 
     def _code(self, name: str | None) -> int:
         return NONE if not name else self._codes.setdefault(name, len(self._codes))
+
+
+def distinct(numbers: Places, scratch: Places) -> tuple[Places, Places]:
+    """Numbers, each once: int64 (m,); and for each of the given ones, int64 (n,), where it is among them.
+
+    Costs what is given, not what there could be. scratch: int64, one for every number there could be; written over.
+    """
+    every = np.arange(len(numbers))
+    scratch[numbers] = every
+    found = numbers[scratch[numbers] == every]
+    scratch[found] = every[: len(found)]
+    return found, scratch[numbers]
 
 
 def tie(item: str) -> int:

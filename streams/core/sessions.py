@@ -21,7 +21,7 @@ import numpy.typing as npt
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.events import Interaction
-from streams.core.items import NONE, Items, Places
+from streams.core.items import NONE, Items, Places, distinct
 from streams.core.profile import RING
 
 Floats = npt.NDArray[np.float64]
@@ -135,11 +135,8 @@ class Sessions:
         asked, inverse = self.items.distinct(ring[liked])
         counts = np.bincount(inverse, weights[liked] * KEEP ** np.arange(len(liked)), len(asked))
         holders = self._holders.values[asked].ravel()
-        scratch, every = self._scratch, np.arange(len(holders))
-        scratch[holders] = every
-        rows = holders[scratch[holders] == every]
-        scratch[rows] = every[: len(rows)]
-        shared = np.bincount(scratch[holders], np.repeat(counts, HOLDERS), len(rows))
+        rows, holder = distinct(holders, self._scratch)
+        shared = np.bincount(holder, np.repeat(counts, HOLDERS), len(rows))
         ages = np.minimum(self._times[rows] - now, 0)
         similarities = shared * self._roots[rows] * np.exp2(ages / MEMORY_MS)
         if len(rows) > NEAREST:
@@ -175,9 +172,9 @@ class Sessions:
             items: int64 (n,), places, each once.
             recent: int64 (m,), places.
         """
-        distinct, inverse = self.items.distinct(recent)
-        have, had = (np.zeros((len(alike.similarities), len(some))) for some in (items, distinct))
-        for table, some in ((have, items), (had, distinct)):
+        asked, inverse = self.items.distinct(recent)
+        have, had = (np.zeros((len(alike.similarities), len(some))) for some in (items, asked))
+        for table, some in ((have, items), (had, asked)):
             hits, columns = self.items.located(alike.place, some)
             table[alike.ring[hits], columns] = 1.0
         pulls: Floats = (have * alike.similarities[:, None]).T @ had
