@@ -3,8 +3,9 @@
 hnswlib holds the interpreter while it writes a graph, a second or two for 100,000 vectors; a child's interpreter is
 another one. Memory is shared until the parent changes it (copy on write), as when Redis saves in the background.
 
-The child runs nothing but `snapshot.save` and ends without cleaning up what it inherited. Forking a process with
-threads is safe where the child needs no lock that another thread may hold; OpenBLAS must have been calmed before, see
+Copying the table of the process's pages is what a fork takes; `index.pages` makes it shorter. The child runs nothing
+but `snapshot.save`, at a lower priority, and ends without cleaning up what it inherited. Forking a process with threads
+is safe where the child needs no lock that another thread may hold; OpenBLAS must have been calmed before, see
 `index.blas`.
 """
 
@@ -23,6 +24,7 @@ from index.hnsw import HnswIndex
 from index.snapshot import SnapshotError, SnapshotMeta, save
 
 _PATIENCE_S = 600.0
+_NICENESS = 5  # a third of the share of a processor that others have who wait for it
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def _save_and_exit(index: ExactIndex | HnswIndex, directory: Path, meta: Snapsho
     result = {"error": f"no snapshot could be written in {directory}"}
     try:
         gc.disable()  # it might finalise what belongs to the parent
+        os.nice(_NICENESS)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

@@ -48,6 +48,11 @@ def links_width(m: int) -> int:
     return _COUNT + 2 * m * _COUNT
 
 
+def node_width(m: int, dim: int) -> int:
+    """Bytes of a node on the lowest layer: its links, its vector and its label."""
+    return links_width(m) + 4 * dim + _LABEL
+
+
 def taken_apart(graph: Any) -> tuple[Frame, Vectors]:
     """The frame of an `hnswlib.Index`, and the vectors of its nodes, float32 (n, dim).
 
@@ -67,13 +72,14 @@ def taken_apart(graph: Any) -> tuple[Frame, Vectors]:
     return frame, nodes[:, at:end].view(np.float32)
 
 
-def put_together(empty: Any, frame: Frame, fill: FillVectors) -> Any:
+def put_together(empty: Any, frame: Frame, fill: FillVectors, capacity: int) -> Any:
     """The `hnswlib.Index` that was taken apart.
 
     Args:
         empty: an index without a node, with the parameters of the graph; it is left as it is.
         frame: what was taken apart.
         fill: gives the vectors.
+        capacity: for how many nodes it is to have room, at least as many as there are.
     """
     (state,) = empty.__getstate__()
     n, at, end = len(frame.labels), state["offset_data"], state["label_offset"]
@@ -86,7 +92,7 @@ def put_together(empty: Any, frame: Frame, fill: FillVectors) -> Any:
         fill(nodes[start : start + _NODES_AT_ONCE, at:end].view(np.float32), start)
     state |= {
         "ep_added": True,  # it has an entry point
-        "max_elements": n,
+        "max_elements": capacity,
         "cur_element_count": n,
         "max_level": frame.top,
         "enterpoint_node": frame.entry,

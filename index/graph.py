@@ -4,6 +4,7 @@ HNSW: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor se
 World graphs", 2016 (arXiv:1603.09320).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from index.base import Vectors
-from index.frame import FillVectors, Frame, put_together, taken_apart
+from index.frame import FillVectors, Frame, node_width, put_together, taken_apart
 from index.labels import GraphLabels
+from index.pages import Area, filling, large_pages
 
 BREADTH = 1.3  # candidates kept for each neighbour wanted
 _RETRY_EF = 4
@@ -66,9 +68,14 @@ class Graph:
         """
         self._params = params
         self._made: Any = hnswlib.Index(space="ip", dim=dim)
-        self._made.init_index(
-            max_elements=max(1, capacity), M=params.m, ef_construction=params.ef_construction, random_seed=params.seed
-        )
+        capacity = filling(max(1, capacity), self._node)
+        with large_pages(capacity * self._node) as self._areas:
+            self._made.init_index(
+                max_elements=capacity,
+                M=params.m,
+                ef_construction=params.ef_construction,
+                random_seed=params.seed,
+            )
         self._saved: tuple[Frame, FillVectors] | None = None
 
     @classmethod
@@ -87,7 +94,9 @@ class Graph:
         It holds the interpreter for most of that.
         """
         if self._saved is not None:
-            self._made, self._saved = put_together(self._made, *self._saved), None
+            capacity = filling(len(self._saved[0].labels), self._node)
+            with large_pages(capacity * self._node) as self._areas:
+                self._made, self._saved = put_together(self._made, *self._saved, capacity), None
 
     def apart(self) -> tuple[Frame, Vectors]:
         """What to restore it from, and the vectors of its nodes, float32 (n, dim).
@@ -102,6 +111,16 @@ class Graph:
         return int(self._index.index_file_size())
 
     @property
+    def areas(self) -> Sequence[Area]:
+        """Where its nodes are in memory, or were, as far as that is large."""
+        return self._areas
+
+    @property
+    def _node(self) -> int:
+        """Bytes that a node takes, its links on upper layers apart."""
+        return node_width(self._params.m, int(self._made.dim))
+
+    @property
     def _index(self) -> Any:
         self.warm()
         return self._made
@@ -112,7 +131,10 @@ class Graph:
             return
         wanted = self._index.element_count + len(labels)
         if wanted > self._index.max_elements:
-            self._index.resize_index(max(2 * self._index.max_elements, wanted))
+            capacity = filling(max(2 * self._index.max_elements, wanted), self._node)
+            with large_pages(capacity * self._node) as more:
+                self._index.resize_index(capacity)
+            self._areas = [*self._areas, *more]  # it may have grown where it is
         self._index.add_items(vectors, labels, num_threads=self._params.threads)
 
     def nearest(

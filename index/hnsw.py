@@ -12,6 +12,7 @@ from index.filtered import Allowed
 from index.generation import Generation, Portion
 from index.graph import BREADTH, HnswParams, ShortAnswerError
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
+from index.pages import area_of, collapse
 from index.projection import Projection
 from index.quantized import Int8Scanner, scanner
 from index.rows import Removal, Rows, Slots
@@ -202,6 +203,10 @@ class HnswIndex:
         """Get ready for the first search or write after `index.snapshot.load`, which would do it: see `Graph.warm`."""
         if self._wants_graph:
             self._serving.graph.warm()
+
+    def shorten_forks(self) -> None:
+        """Put rows and graph into large pages: see `index.pages`. Any thread may call it at any time."""
+        collapse([area_of(self._rows.vectors), *self._serving.graph.areas])
 
     # Step by step: what the methods above are made of.
 

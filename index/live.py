@@ -202,7 +202,8 @@ class LiveIndex:
     async def snapshot(self, directory: Path, meta: SnapshotMeta) -> Path:
         """Save the index as it is now, in a child process; returns where.
 
-        The first one makes OpenBLAS, and so numpy, use one thread in this process from then on: see `index.blas`.
+        The loop waits for nothing but the fork, which `index.pages` makes shorter. The first snapshot makes OpenBLAS,
+        and so numpy, use one thread in this process from then on: see `index.blas`.
 
         Args:
             directory: where snapshots are kept; `index.snapshot.load` reads it.
@@ -217,6 +218,7 @@ class LiveIndex:
                 self._forks = True
                 if use_one_thread():
                     await asyncio.sleep(_LONGEST_PRODUCT_S)
+            await asyncio.to_thread(self._index.shorten_forks)
             held, resume = self._future(), threading.Event()
 
             def hold() -> None:
@@ -261,6 +263,7 @@ class LiveIndex:
     def _own(self) -> None:
         try:
             self._index.warm()
+            self._index.rows.own()
             while self._open or not self._waiting.empty():
                 requests = self._drained()
                 started = time.monotonic()

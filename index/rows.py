@@ -95,6 +95,11 @@ class Rows:
         """Whether the vectors are a file's, in the page cache, apart from the pages that were written to."""
         return self._mapped
 
+    def own(self) -> None:
+        """Copy mapped vectors into memory of this process, which a fork shares in large pages: see `index.pages`."""
+        if self._mapped:
+            self._vectors, self._mapped = self._vectors.copy(), False
+
     def slots_of(self, ids: Iterable[str]) -> Slots:
         """The slot of each id, −1 for one that is not live."""
         find = self._slots.get

@@ -18,7 +18,7 @@ from index.durable import published
 from index.graph import Graph, HnswParams
 from index.hnsw import HnswIndex
 from index.live import LiveIndex, LiveIndexClosedError
-from index.snapshot import SnapshotError, SnapshotMeta, load
+from index.snapshot import SnapshotError, SnapshotMeta, load, save
 
 DIM = 16
 
@@ -158,6 +158,37 @@ async def test_the_loop_never_waits_for_the_graph(
     assert callers["add", "index-rebuild"] > 0
     assert callers["nearest", "index-owner"] > 0
     assert {thread for _, thread in callers} == {"index-owner", "index-rebuild"}
+
+
+async def test_a_fork_copies_short_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes it short is done before it, in a thread: rows are no file's, and memory is in large pages."""
+    done: list[str] = []
+    fork, shorten = os.fork, HnswIndex.shorten_forks
+
+    def forked() -> int:
+        done.append("fork")
+        return fork()
+
+    def shortened(self: HnswIndex) -> None:
+        done.append(f"rows mapped: {self.rows.mapped}, loop waits: {threading.current_thread() is loop}")
+        shorten(self)
+
+    written = HnswIndex(DIM, crossover=NEVER)
+    written.upsert(ids(300), vectors(300))
+    save(written, tmp_path, SnapshotMeta("m"))
+    loaded = load(tmp_path, NEVER)
+    assert loaded is not None
+    assert isinstance(loaded[0], HnswIndex)
+    assert loaded[0].rows.mapped
+    monkeypatch.setattr("index.forked.os.fork", forked)
+    monkeypatch.setattr(HnswIndex, "shorten_forks", shortened)
+    loop = threading.current_thread()
+    async with LiveIndex(loaded[0]) as live:
+        await live.stats()
+        await live.snapshot(tmp_path, SnapshotMeta("m"))
+        found, _ = await live.search(vectors(300)[:5], 1)
+    assert done == ["rows mapped: False, loop waits: False", "fork"]
+    assert found == [[one] for one in ids(5)]
 
 
 async def test_closed_it_says_so() -> None:
