@@ -5,6 +5,7 @@ KAFKA_BOOTSTRAP_SERVERS → Docker (testcontainers) → Apache Kafka as a child 
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -73,7 +74,7 @@ class PrivateBroker:
 
 def _in_docker(stack: contextlib.ExitStack) -> Broker | None:
     """Kafka in a container, None where no Docker engine answers or the image cannot be had."""
-    if not _engine_answers():
+    if not engine_answers():
         return None
     from testcontainers.kafka import KafkaContainer
 
@@ -87,7 +88,9 @@ def _in_docker(stack: contextlib.ExitStack) -> Broker | None:
     return Broker(container.get_bootstrap_server(), BrokerKind.CLUSTER, owned=True)
 
 
-def _engine_answers() -> bool:
+@functools.cache
+def engine_answers() -> bool:
+    """Whether there is a Docker engine for this user."""
     import docker  # type: ignore[import-untyped]
 
     with warnings.catch_warnings():

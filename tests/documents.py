@@ -1,5 +1,6 @@
-"""What the documentation shows: fenced blocks, the commands in them, and whether a block is to be run."""
+"""What the documentation shows: fenced blocks, the commands in them, and how a block is to be run."""
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Iterator
@@ -7,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_MARK = re.compile(r"<!-- runnable(?P<alone> alone)?(?P<broker>, on a broker of its own)? -->\s*\Z")
+_MARK = re.compile(
+    r"<!-- runnable(?P<alone> alone)?(?P<broker>, on a broker of its own)?(?P<engine>, with a Docker engine)?"
+    r"(?:, ends with (?P<code>\d+))? -->\s*\Z"
+)
 
 _FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$", re.MULTILINE | re.DOTALL)
 _SHELLS = {"console", "sh", "bash", "shell"}
@@ -17,17 +21,21 @@ _ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of shell lines. `lines` are the commands, without prompts and without what they print.
+    """A fenced block of shell lines. `lines` are the commands, without prompts; `printed` is what they print.
 
-    What is `runnable` is run with the page's other blocks, or `alone`; on a `broker` that it starts, or the tests' own.
+    What is `runnable` is run with the page's other blocks, or `alone`; on a `broker` that it starts, or the tests' own;
+    with a Docker `engine`, where one answers. `code` is the exit code that its last line ends with.
     """
 
     page: str
     number: int
     lines: tuple[str, ...]
+    printed: tuple[str, ...]
     runnable: bool
     alone: bool = False
     broker: bool = False
+    engine: bool = False
+    code: int = 0
 
     def __str__(self) -> str:
         return f"{self.page}:{self.number}"
@@ -45,18 +53,20 @@ def blocks(page: Path) -> Iterator[Block]:
         if found["language"] not in _SHELLS:
             continue
         number = text.count("\n", 0, found.start()) + 1
-        lines = tuple(_commands(found["body"], prompts=found["language"] == "console"))
-        mark = _MARK.search(text[: found.start()])
-        alone, broker = (bool(mark["alone"]), bool(mark["broker"])) if mark else (False, False)
-        yield Block(str(page.relative_to(ROOT)), number, lines, mark is not None, alone, broker)
+        lines, printed = _commands(found["body"], prompts=found["language"] == "console")
+        block = Block(str(page.relative_to(ROOT)), number, lines, printed, runnable=False)
+        if mark := _MARK.search(text[: found.start()]):
+            how = {name: bool(mark[name]) for name in ("alone", "broker", "engine")}
+            block = dataclasses.replace(block, runnable=True, code=int(mark["code"] or 0), **how)
+        yield block
 
 
-def _commands(body: str, *, prompts: bool) -> Iterator[str]:
-    for line in re.sub(r"\\\n\s*", " ", body).splitlines():
-        if not prompts:
-            yield line
-        elif line.startswith("$ "):
-            yield line[2:]
+def _commands(body: str, *, prompts: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    lines = re.sub(r"\\\n\s*", " ", body).splitlines()
+    if not prompts:
+        return tuple(lines), ()
+    typed = tuple(line[2:] for line in lines if line.startswith("$ "))
+    return typed, tuple(line for line in lines if line and not line.startswith("$ "))
 
 
 def upwells(line: str) -> Iterator[list[str]]:

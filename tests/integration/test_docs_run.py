@@ -1,9 +1,13 @@
-"""The blocks of the documentation that are marked as runnable run, as they stand, on a broker and without a network."""
+"""The blocks of the documentation run, as they stand: on a broker, and with what tests/standins.py puts in their way.
 
+Only with a Docker engine runs all of what WITH_ENGINE lists. Where none answers, Compose reads its file and
+options, `upwell` its own, and tests/unit/test_deploy.py holds what the image and the services are made of.
+"""
+
+import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,26 +16,28 @@ import pytest
 from streams.broker.probe import free_port
 from streams.settings import Settings
 from streams.topics import Topics
+from tests import standins
+from tests.brokers import engine_answers
 from tests.documents import ROOT, Block, blocks, pages
+from tests.minilm import product_texts
+from tests.unit.issuer import Issuer
 
-PATIENCE_S = 180
+PATIENCE_S = 240
+WITH_ENGINE = {"make up", "docker compose exec worker-1 upwell tail recommendations -n 3", "make down"}
+TRANSLATED = {"README.zh-CN.md": "README.md"}
+"""Pages with the commands of another."""
 
 _START = """\
 set -euo pipefail
 trap 'jobs -p | xargs --no-run-if-empty kill; wait; {end}' EXIT
 """
 
-_UPWELL = """\
-#!/bin/sh
-test "$1 $2" != "broker start" || set -- "$@" --port 0
-exec "{python}" -c 'from streams.cli import main; main()' "$@"
-"""
-
-_CURL = """\
-#!/bin/bash
-# What was started on the line before may not listen yet, and another's port may be taken on this machine.
-exec "{curl}" --silent --show-error --fail-with-body --retry 60 --retry-delay 1 --retry-connrefused \
-    "${{@//:8080/:$UPWELL_API_PORT}}"
+RATINGS = """\
+userId,movieId,rating,timestamp
+anna,saw-hand,4,2026-01-05T10:00:00Z
+bert,hammer-16oz,5,2026-01-05T11:00:00Z
+anna,saw-hand,4,2026-01-05T10:00:00Z
+anna,hammer-16oz,9,2026-01-05T12:00:00Z
 """
 
 
@@ -40,7 +46,7 @@ def scripts() -> dict[str, list[Block]]:
     found = defaultdict(list)
     for page in pages():
         for block in blocks(page):
-            if block.runnable:
+            if block.lines and block.page not in TRANSLATED and not any(map(standins.missing, block.lines)):
                 found[str(block) if block.alone else block.page].append(block)
     return found
 
@@ -50,46 +56,92 @@ SCRIPTS = scripts()
 
 def script(found: list[Block]) -> str:
     """Blocks as one script, each of its lines told before it runs."""
-    lines = [line for block in found for line in block.lines]
-    told = [f"echo '=== {number}' >&2\n{line}" for number, line in enumerate(lines)]
+    told = []
+    for block in found:
+        *lines, last = block.lines
+        if block.code:
+            last = f"{{ {last} ; }} && exit 1 || test $? = {block.code}"
+        told += [f"echo '=== {block}, line {number}' >&2\n{line}" for number, line in enumerate([*lines, last], 1)]
     end = "upwell broker stop" if found[0].broker else ""
     return _START.format(end=end) + "\n".join(told)
 
 
-def program(path: Path, text: str) -> None:
-    """A program, not a function of the shell: what is started in the background is it, not a shell around it."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o700)
+def prepare(directory: Path, page: str) -> dict[str, str]:
+    """What blocks take for granted: the repository, and files and variables of the reader's own."""
+    shutil.copytree(ROOT / "examples", directory / "examples", ignore=shutil.ignore_patterns("node_modules"))
+    for name in ("streams", "encoders", "index", "pyproject.toml", "README.md", "LICENSE"):
+        (directory / name).symlink_to(ROOT / name)
+    match page:
+        case "docs/cli.md":
+            (directory / "ratings.csv").write_text(RATINGS)
+        case "docs/models.md":
+            items = ({"id": str(n), "title": text} for n, text in enumerate(product_texts(200)))
+            (directory / "catalogue.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in items))
+        case "docs/http.md":
+            issuer = Issuer()
+            (directory / "jwks.json").write_text(issuer.jwks())
+            return {"TOKEN": issuer.token()}
+        case "docs/getting-started.md" | "docs/formats.md":
+            return standins.offline_pip()
+    return {}
 
 
+def cache(directory: Path, shared: Path) -> Path:
+    """A cache with all that the shared one has, to which a block may add."""
+    own = directory / ".cache" / "upwell"
+    (own / "models").mkdir(parents=True)
+    for name in ("kafka", "sources"):
+        (own / name).symlink_to(shared / name)
+    for version in (shared / "models").glob("*/*"):
+        (own / "models" / version.parent.name).mkdir(exist_ok=True)
+        (own / "models" / version.parent.name / version.name).symlink_to(version)
+    return own
+
+
+def test_every_block_is_run() -> None:
+    found = [block for page in pages() for block in blocks(page) if block.lines]
+    assert [str(block) for block in found if not block.runnable and block.page not in TRANSLATED] == []
+    assert {line for block in found if block.engine for line in block.lines} == WITH_ENGINE
+    for page, original in TRANSLATED.items():
+        lines = {name: {said(line) for b in found if b.page == name for line in b.lines} for name in (page, original)}
+        assert lines[page] <= lines[original]
+
+
+def said(line: str) -> str:
+    """A line without the remark at its end."""
+    return line.partition(" # ")[0].strip()
+
+
+@pytest.mark.timeout(3_600 if engine_answers() else 300)
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_what_is_marked_as_runnable_runs(
+def test_what_the_pages_show_runs(
     name: str, settings: Settings, bootstrap: str, shop_topics: Topics, tmp_path: Path
 ) -> None:
     found = SCRIPTS[name]
-    # Blocks name files of the repository, and write where they are run.
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    given = prepare(tmp_path, found[0].page)
     programs = tmp_path / "bin"
-    program(programs / "upwell", _UPWELL.format(python=sys.executable))
-    program(programs / "curl", _CURL.format(curl=shutil.which("curl")))
+    standins.install(programs, settings.cache_dir, [line for block in found for line in block.lines])
     environment = {
         **os.environ,
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
+        "BROKER_PORT": str(free_port("127.0.0.1")),
+        "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "UPWELL_SHOP": settings.shop,
         "UPWELL_PARTITIONS": str(settings.partitions),
         "UPWELL_DATA_DIR": str(tmp_path / "data"),
-        "UPWELL_CACHE_DIR": str(settings.cache_dir),
+        "UPWELL_CACHE_DIR": str(cache(tmp_path, settings.cache_dir)),
         "UPWELL_API_PORT": str(free_port("127.0.0.1")),
         "UPWELL_MODEL": "hashing",
+        **given,
     }
     if found[0].broker:
-        del environment["KAFKA_BOOTSTRAP_SERVERS"], environment["UPWELL_MODEL"]
+        for variable in ("KAFKA_BOOTSTRAP_SERVERS", "UPWELL_SHOP", "UPWELL_MODEL"):
+            del environment[variable]
     done = subprocess.run(
         # It asks before it kills, so that the script stops what it has started.
-        ["timeout", "--kill-after=30", str(PATIENCE_S), "bash", "-c", script(found)],
+        ["timeout", "--kill-after=30", str(3_000 if found[0].engine else PATIENCE_S), "bash", "-c", script(found)],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -98,4 +150,6 @@ def test_what_is_marked_as_runnable_runs(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    printed = {line for block in found if block.code for line in block.printed}
+    assert printed <= {*done.stdout.splitlines(), *done.stderr.splitlines()}
     assert shop_topics.recommendations.name
