@@ -15,7 +15,7 @@ from encoders.base import ModelError
 from encoders.card import Manifest
 from encoders.fetch import Report
 from encoders.known import KNOWN
-from encoders.models import DEFAULT, build_model, load_encoder, locate
+from encoders.models import HASHING, build_model, load_encoder, locate
 from encoders.store import Store, verify
 from streams import settings
 from streams.cli.swap import swap_
@@ -50,13 +50,13 @@ model.add_command(swap_)
 
 
 @model.command()
-@click.argument("name", default=DEFAULT)
+@click.argument("name", required=False)
 @_texts
 @_json
-def build(name: str, texts: Path | None, as_json: bool) -> None:
+def build(name: str | None, texts: Path | None, as_json: bool) -> None:
     """Fetch a model, build it, and hold it against its reference.
 
-    int8 is calibrated and judged on your own texts.
+    Without NAME it is the one that UPWELL_MODEL names. int8 is calibrated and judged on your own texts.
 
     \b
     Examples:
@@ -66,19 +66,26 @@ def build(name: str, texts: Path | None, as_json: bool) -> None:
       upwell model build ./my-bert@fp16
     """
     configured, _ = settings.load()
+    name = name or configured.model
+    if _is_hashing(name):
+        click.echo(f"{name} needs no building: it is ready.", err=True)
+        _show([], as_json=as_json)
+        return
     with _progress() as report:
         path = build_model(name, configured.cache_dir, report, texts=_read_texts(texts))
     _show([_row(path, verify(path)[0])], as_json=as_json)
 
 
 @model.command()
-@click.argument("name", default=DEFAULT)
+@click.argument("name", required=False)
 @click.option("--layers", required=True, help="Layers to keep, counted from 0: 0,1,2,3,5")
 @click.option("--as", "new_name", help="What to call the result.  [default: NAME-Nl for N layers]")
 @_texts
 @_json
-def prune(name: str, layers: str, new_name: str | None, texts: Path | None, as_json: bool) -> None:
+def prune(name: str | None, layers: str, new_name: str | None, texts: Path | None, as_json: bool) -> None:
     """Build a model with some of its layers: faster, smaller, less exact.
+
+    Without NAME it is made from the one that UPWELL_MODEL names.
 
     \b
     Examples:
@@ -90,6 +97,9 @@ def prune(name: str, layers: str, new_name: str | None, texts: Path | None, as_j
     except ValueError:
         raise click.BadParameter(f"{layers!r} is not a list of numbers like 0,1,2", param_hint="--layers") from None
     configured, _ = settings.load()
+    name = name or configured.model
+    if _is_hashing(name):
+        raise ModelError(f"{name} has no layers: name another model")
     with _progress() as report:
         path = build_model(name, configured.cache_dir, report, texts=_read_texts(texts), layers=kept, name=new_name)
     _show([_row(path, verify(path)[0])], as_json=as_json)
@@ -169,6 +179,10 @@ def bench(name: str | None, texts: Path | None, seconds: float, as_json: bool) -
     Console().print(table)
 
 
+def _is_hashing(name: str) -> bool:
+    return name.partition("@")[0] == HASHING
+
+
 def _built(name: str | None) -> list[Path]:
     """The directory of one model, or of all that are built."""
     configured, _ = settings.load()
@@ -221,7 +235,8 @@ def _show(rows: Iterable[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(list(rows), ensure_ascii=False, indent=2))
         return
-    rows = list(rows)
+    if not (rows := list(rows)):
+        return
     # An id is there to be copied: it is whole in 80 columns.
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True, min_width=max((len(row["id"]) for row in rows), default=0))

@@ -43,6 +43,25 @@ def test_build_list_verify_and_bench_agree(directory: Path) -> None:
     assert measured["per_second"] > 0
 
 
+def test_without_a_name_it_is_the_configured_model(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPWELL_MODEL", str(directory))
+    (built,) = rows("build")
+    assert built["name"] == "tiny"
+    (pruned,) = rows("prune", "--layers", "1")
+    assert pruned["name"] == "tiny-1l"
+
+
+@pytest.mark.parametrize("name", ["hashing", "hashing@256"])
+def test_hashing_needs_no_building(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("UPWELL_MODEL", name)
+    for named in ((), (name,)):
+        result = upwell("build", *named)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "needs no building" in result.stderr
+        assert rows("build", *named) == []
+    assert "has no layers" in upwell("prune", "--layers", "0").output
+
+
 def test_tables_name_every_model(directory: Path) -> None:
     (built,) = rows("build", str(directory))
     assert built["id"] in upwell("list").stdout
