@@ -6,13 +6,15 @@ Nothing is said that is not in the record of a cited item or in the question; wh
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 import numpy as np
 
+from index.base import Vectors
 from streams.agents.answers import Asked
-from streams.choosing import NEAREST, Case, choose, rules_of
+from streams.choosing import NEAREST, Case, choose, rules_of, sought
 from streams.core.answers import grounding
 from streams.core.answers.grounding import Item
 from streams.core.answers.plan import Kind, Plan
@@ -64,38 +66,55 @@ class Answerer:
         as_of = replica.rests_on()
         plans = [read(one.text, self._lexicon) for one in asked]
         plans = plans if self._repeats else list(map(discreet, plans))
-        near = await self._near(plans, replica)
+        queries = await self._queries(plans, replica)
+        near = await self._near(queries, replica)
         tastes = await self._tastes(asked, plans, replica)
         answers = []
-        for one, plan, found, taste in zip(asked, plans, near, tastes, strict=True):
-            answers.append(self._answer(one, plan, replica, found, taste, as_of))
+        for place, (one, plan) in enumerate(zip(asked, plans, strict=True)):
+            profile = self._serving.profile(one.shopper) if one.shopper else _SAYS_NOTHING
+            case = Case(plan, profile, near.get(place, []), tastes[place], one.n)
+            case = await self._farther(case, queries.get(place), replica)
+            answers.append(self._answer(one, case, replica, as_of))
             await asyncio.sleep(0)  # many questions that come together are not to hold up the rest
         return answers
 
-    async def _near(self, plans: Sequence[Plan], replica: Replica) -> list[list[str]]:
-        """For each plan, items near to what it is about, best first; none where nothing is to be searched."""
-        near: list[list[str]] = [[] for _ in plans]
+    async def _queries(self, plans: Sequence[Plan], replica: Replica) -> dict[int, Vectors]:
+        """By the place of a plan, the vector of what it is about, float32 (dim,); none where nothing is searched."""
         if not replica.searchable:
-            return near
-        owners, queries = [], []
+            return {}
+        queries: dict[int, Vectors] = {}
         texts = [place for place, plan in enumerate(plans) if _by_text(plan)]
         if texts and self._search is not None:
             try:
                 vectors = await self._search.vectors([Phrase(plans[place].text, replica.model) for place in texts])
             except NoEncoderError:
                 vectors = []  # words will have to do
-            owners += texts[: len(vectors)]
-            queries += vectors
+            queries |= zip(texts, vectors, strict=False)
         items = [place for place, plan in enumerate(plans) if plan.named and plan.kind in (*_FOUND, Kind.STOCK)]
         rows = await replica.vectors([plans[place].named[0] for place in items])
         for place, row in zip(items, rows, strict=True):
-            if row.any() and place not in owners:
-                owners.append(place)
-                queries.append(row)
-        if queries:
-            for owner, found in zip(owners, await replica.nearest(np.stack(queries), NEAREST), strict=True):
-                near[owner] = found
-        return near
+            if row.any():
+                queries.setdefault(place, row)
+        return queries
+
+    async def _near(self, queries: Mapping[int, Vectors], replica: Replica) -> dict[int, list[str]]:
+        """For each query, the items nearest to it, best first."""
+        if not queries:
+            return {}
+        found = await replica.nearest(np.stack(list(queries.values())), NEAREST)
+        return dict(zip(queries, found, strict=True))
+
+    async def _farther(self, case: Case, query: Vectors | None, replica: Replica) -> Case:
+        """The case with items from farther away, where it lacks some: the index is told what they have to meet."""
+        if query is None and replica.searchable and case.plan.kind is Kind.FIND and not case.plan.text:
+            query = np.ones_like((await replica.vectors([""]))[0])  # one place is as good as another
+        if query is None:
+            return case
+        for wanted in sought(case, replica, self._serving.policy):
+            near = await self._serving.nearest(query[None], NEAREST, replica, wanted.rules, met=wanted.fits)
+            if near.items:
+                return dataclasses.replace(case, near=list(dict.fromkeys([*case.near, *near.items])))
+        return case
 
     async def _tastes(self, asked: Sequence[Asked], plans: Sequence[Plan], replica: Replica) -> list[list[str]]:
         """For each question that looks for items, what would be recommended to whoever asks, best first."""
@@ -110,17 +129,8 @@ class Answerer:
             [item.item for item in found[place].slate.items] if place in found else [] for place in range(len(plans))
         ]
 
-    def _answer(
-        self,
-        asked: Asked,
-        plan: Plan,
-        replica: Replica,
-        near: Sequence[str],
-        taste: Sequence[str],
-        as_of: Mapping[str, int],
-    ) -> Answer:
-        profile = self._serving.profile(asked.shopper) if asked.shopper else _SAYS_NOTHING
-        found = choose(Case(plan, profile, near, taste, asked.n), replica, self._serving.policy)
+    def _answer(self, asked: Asked, case: Case, replica: Replica, as_of: Mapping[str, int]) -> Answer:
+        plan, found = case.plan, choose(case, replica, self._serving.policy)
         kind = found.kind
         facts = {item: replica.facts[item] for item in (*found.items, *found.alternatives)}
         items = [grounding.view(item, facts[item], plan.focus) for item in found.items]
@@ -139,7 +149,7 @@ class Answerer:
                 unmet=[grounding.asked(word) for word in plan.unmet],
                 exact=found.exact,
                 more=found.more,
-                personal=bool(asked.shopper and taste),
+                personal=bool(asked.shopper and case.taste),
             ),
         )
         return Answer(
@@ -155,7 +165,7 @@ class Answerer:
             quotes=[Quotation(quote.item, quote.field, quote.text) for quote in quotes],
             filter=_filter(plan.condition) if kind in _FOUND else None,
             as_of=dict(as_of),
-            model=replica.model if near else "",
+            model=replica.model if case.near else "",
             policy=self._serving.policy.name,
         )
 

@@ -1,20 +1,22 @@
 """Which items an answer is about: those that a question names or that are near to it, as it wants them, best first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
+from typing import NamedTuple
 
 from streams.core.answers.plan import Kind, Order, Plan
 from streams.core.answers.wishes import both
 from streams.core.eligible import Eligibility
 from streams.core.policy import Policy
 from streams.core.profile import Profile
-from streams.core.rules.syntax import Condition, Include, Rule
+from streams.core.rules.syntax import Comparison, Condition, Field, Include, Operator, Rule
 from streams.portrait import as_of
 from streams.replicas import Facts, Replica
 
 NEAREST = 400
-"""So many items are asked of the index: those that do not fit fall out."""
+"""So many items are asked of the index: those that do not fit fall out. Where too few are left, see `sought`."""
 
 NAMED = 3
 """Items of one name that are told of at most, and alternatives to one."""
@@ -64,6 +66,24 @@ class Choice:
     more: bool = False
 
 
+class Sought(NamedTuple):
+    """What is to be looked for farther away: items that meet rules, of which the index is told, and all else they must.
+
+    `fits` gives those of some items that do, in their order.
+    """
+
+    rules: tuple[Rule, ...]
+    fits: Callable[[Iterable[str]], list[str]]
+
+
+def sought(case: Case, replica: Replica, policy: Policy) -> Iterator[Sought]:
+    """What to look for where too few of the items that are near will do; of several, the first that there is.
+
+    It yields nothing where enough are near, or where nearness has no say.
+    """
+    return _Chooser(case, replica, policy).sought()
+
+
 def choose(case: Case, replica: Replica, policy: Policy) -> Choice:
     """What an answer is about, by a catalogue and the rules of a policy."""
     return _Chooser(case, replica, policy).choice()
@@ -103,20 +123,28 @@ class _Chooser:
             return self._stock(named, exact=exact)
         return Choice(kind, named[: self._shown], (), exact, exact and len(named) > self._shown)
 
+    def sought(self) -> Iterator[Sought]:
+        plan, named = self._plan, self._named
+        if plan.kind is Kind.FIND and not plan.text:
+            if len(self._fitting()) < self._case.n and len(self._facts) > LOOKED_AT:
+                yield Sought(self._rules(), self._kept)
+        elif plan.kind is Kind.FIND and not named:
+            for softly in dict.fromkeys((plan.softly, None)):
+                if len(self._kept(self._about(), softly)) >= self._case.n:
+                    return
+                yield Sought(self._rules(softly), partial(self._kept, softly=softly))
+        elif named and self._replaced(named) and len(self._others(named[0], self._near)) < self._shown:
+            yield Sought(self._rules(self._cheaper_than(named[0])), partial(self._others, named[0]))
+
     def _find(self) -> Choice:
         plan = self._plan
         if not plan.text:
-            found = self._kept(self._case.taste)
-            if len(found) < self._case.n:  # nobody has had much to do with anything yet
-                found = list(dict.fromkeys([*found, *self._kept(islice(self._facts, LOOKED_AT))]))
-            return Choice(plan.kind, self._ordered(found))
+            return Choice(plan.kind, self._ordered(self._fitting()))
         if not self._named:
-            partly = set(plan.partly)
-            near = list(dict.fromkeys([*self._near, *(item for item in plan.partly if item in self._facts)]))
-            near.sort(key=lambda item: item not in partly)
+            near = self._about()
             found = self._kept(near, plan.softly) or self._kept(near)
             return Choice(plan.kind, self._ordered(found), exact=False)
-        if not any(map(self._available, self._named)):
+        if not self._sells(self._named):
             return self._stock(self._named, exact=True)
         place = {item: rank for rank, item in enumerate(self._near)}
         ranked = sorted(self._named, key=lambda i: (place.get(i, NEAREST), -self._popularity(i), i))
@@ -124,25 +152,60 @@ class _Chooser:
 
     def _stock(self, items: Sequence[str], *, exact: bool) -> Choice:
         shown = items[: self._shown]
-        gone = bool(shown) and not any(map(self._available, shown))
+        gone = bool(shown) and not self._sells(shown)
         others = self._like(shown[0]) if gone else ()
         return Choice(Kind.STOCK, shown, others, exact, exact and len(items) > len(shown))
 
+    def _fitting(self) -> list[str]:
+        """What fits, where nothing in particular is asked for: what suits the shopper first."""
+        found = self._kept(self._case.taste)
+        if len(found) < self._case.n:  # nobody has had much to do with anything yet
+            found += self._kept(chain(islice(self._facts, LOOKED_AT), self._near))
+        return list(dict.fromkeys(found))
+
+    def _about(self) -> list[str]:
+        """What is near to what is asked for, those first that have most of its words."""
+        partly = set(self._plan.partly)
+        near = list(dict.fromkeys([*self._near, *(item for item in self._plan.partly if item in self._facts)]))
+        return sorted(near, key=lambda item: item not in partly)
+
     def _like(self, item: str) -> Sequence[str]:
         """What is near to an item and can be bought."""
-        others = [other for other in self._near if other != item]
+        return self._ordered(self._others(item, self._near))[: self._shown]
+
+    def _others(self, item: str, items: Iterable[str]) -> list[str]:
+        """Those of some items that may stand for one."""
+        others = (other for other in items if other != item)
         if self._plan.cheaper:
             own = self._facts[item]
-            others = [other for other in others if _costs_less(self._facts[other], own)]
-        return self._ordered(self._kept(others))[: self._shown]
+            others = (other for other in others if _costs_less(self._facts[other], own))
+        return self._kept(others)
+
+    def _cheaper_than(self, item: str) -> Condition | None:
+        price = self._facts[item].price
+        if not self._plan.cheaper or price is None:
+            return None
+        return Comparison(Field("price"), Operator.LESS, price)
+
+    def _replaced(self, named: Sequence[str]) -> bool:
+        """Whether others are told of instead of what is named, or beside it."""
+        kind = self._plan.kind
+        gone = not self._sells(named if kind is Kind.FIND else named[: self._shown])
+        return kind is Kind.ALTERNATIVES or (kind in (Kind.FIND, Kind.STOCK) and gone)
+
+    def _sells(self, items: Sequence[str]) -> bool:
+        return any(map(self._available, items))
+
+    def _rules(self, also: Condition | None = None) -> tuple[Rule, ...]:
+        """Those of the policy, and what the question wants."""
+        return (*self._policy.rules, *rules_of(both([self._plan.condition, also])))
 
     def _kept(self, items: Iterable[str], softly: Condition | None = None) -> list[str]:
         """Those of some items that can be bought, that the policy allows and that are as the question wants them."""
-        plan, profile = self._plan, self._case.profile
-        rules = (*self._policy.rules, *rules_of(both([plan.condition, softly])))
-        eligible = Eligibility(rules, self._facts.__getitem__, profile, as_of(profile))
+        profile = self._case.profile
+        eligible = Eligibility(self._rules(softly), self._facts.__getitem__, profile, as_of(profile))
         good = (item for item in items if item not in self._policy.excluded and self._available(item))
-        return [item for item in eligible.kept(good) if _in_currency(plan, self._facts[item])]
+        return [item for item in eligible.kept(good) if _in_currency(self._plan, self._facts[item])]
 
     def _ordered(self, items: list[str]) -> list[str]:
         """By fit and the shopper's taste, or as the question wants it; no more than were asked for."""

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -88,6 +89,9 @@ class EncodesItems(Protocol):
     async def encode(self, items: Sequence[CatalogueItem]) -> Vectors: ...
 
 
+Meets = Callable[[Iterable[str]], Iterable[str]]
+"""Those of some items of the catalogue that meet something, in their order."""
+
 LoadEncoder = Callable[[str | None], EncodesItems]
 """Loads a model by name, None for the one that the settings name."""
 
@@ -166,7 +170,13 @@ class Serving:
         return await self.nearest(query, count, replica, rules, but={item}) if query.any() else Near([], [])
 
     async def nearest(
-        self, query: Vectors, count: int, replica: Replica, rules: Sequence[Rule] = (), but: Collection[str] = ()
+        self,
+        query: Vectors,
+        count: int,
+        replica: Replica,
+        rules: Sequence[Rule] = (),
+        but: Collection[str] = (),
+        met: Meets | None = None,
     ) -> Near:
         """The items nearest to a vector that can be bought and meet the rules: as many as wanted, or all there are.
 
@@ -178,12 +188,14 @@ class Serving:
             replica: pinned to the model that made the vector.
             rules: on items; what they say of a shopper holds for nobody.
             but: items to leave out.
+            met: which items meet the rules, and what else they have to; by default the rules alone, asked by nobody.
         """
+        met = met or partial(_met, rules, replica)
         asked, where = OVERSAMPLE * count + len(but), None
         while True:
             (found,) = await replica.nearest(query, asked, where)
             good = (item for item in found if item not in but and replica.available(item))
-            items = list(islice(_met(rules, replica, good), count))
+            items = list(islice(met(good), count))
             if len(items) == count or len(found) < asked:
                 break
             if where is None:
@@ -191,7 +203,7 @@ class Serving:
             elif asked < FARTHEST:
                 asked = min(FARTHEST, WIDER * asked)
             else:  # what the index was told says little of these rules
-                asked, where = count + len(but), Filter.of({ID: await _all_met(rules, replica)})
+                asked, where = count + len(but), Filter.of({ID: await _all_met(met, replica)})
         vectors = await replica.vectors(items)
         cosines = vectors @ (query[0] / np.linalg.norm(query[0])) if items else []
         return Near(items, [round(float(cosine), 4) for cosine in cosines])
@@ -223,14 +235,14 @@ def _met(rules: Sequence[Rule], replica: Replica, items: Iterable[str]) -> Itera
     return Eligibility(rules, replica.facts.__getitem__, Profile(), 0).kept(items)
 
 
-async def _all_met(rules: Sequence[Rule], replica: Replica) -> list[str]:
+async def _all_met(met: Meets, replica: Replica) -> list[str]:
     """All items of the catalogue that can be bought and meet rules."""
     every = list(replica.facts)
-    met: list[str] = []
+    found: list[str] = []
     for start in range(0, len(every), TOGETHER):
-        met += _met(rules, replica, filter(replica.available, every[start : start + TOGETHER]))
+        found += met(filter(replica.available, every[start : start + TOGETHER]))
         await asyncio.sleep(0)
-    return met
+    return found
 
 
 class NoEncoderError(UpwellError):
