@@ -4,14 +4,14 @@ A line is checked by the workers' own edge, so that what is sent is what they ac
 that Upwell does not read reach the topic too. Only shoppers give way to their pseudonyms, where there are any.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from streams.edge import Limits, accept_event, accept_item
+from streams.edge import Limits, accept_event, accept_item, accept_question
 from streams.engine.effects import Rejection
 from streams.partitioning import partition_of
 from streams.pseudonyms import Pseudonyms
@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     EVENTS = "events"
     CATALOGUE = "catalogue"
+    QUESTIONS = "questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to send to the events or the catalogue topic. A null value deletes a catalogue item.
+    """A record to send to the topic of its kind. A null value deletes a catalogue item.
 
     `partition`: where it goes, if not where the key does: to that of the shopper whom a pseudonym stands for.
     """
@@ -85,6 +86,7 @@ class _Shape(msgspec.Struct):
     type: Any = msgspec.UNSET
     time: Any = msgspec.UNSET
     title: Any = msgspec.UNSET
+    text: Any = msgspec.UNSET
     deleted: Any = False
 
 
@@ -93,6 +95,11 @@ class _Deletion(msgspec.Struct):
     deleted: bool
 
 
+_ACCEPT: dict[Kind, Callable[[_Candidate, Limits], Any]] = {
+    Kind.EVENTS: accept_event,
+    Kind.CATALOGUE: accept_item,
+    Kind.QUESTIONS: accept_question,
+}
 _decode_shape = msgspec.json.Decoder(_Shape).decode
 _decode_deletion = msgspec.json.Decoder(_Deletion).decode
 
@@ -131,7 +138,7 @@ def parse(line: Line, limits: Limits, kind: Kind | None, timestamp: int) -> Outg
         line: the line.
         limits: what workers let through.
         kind: what the line is; None to tell by its fields (`type` and `time`: an event; `title`: a catalogue item;
-            `"deleted": true`: a catalogue item to delete).
+            `"deleted": true`: a catalogue item to delete; `text`: a question).
         timestamp: Kafka timestamp that the record will have, Unix milliseconds.
     """
     if line.text is None:
@@ -140,7 +147,7 @@ def parse(line: Line, limits: Limits, kind: Kind | None, timestamp: int) -> Outg
         )
     try:
         shape = _decode_shape(line.text)
-        if kind is not Kind.EVENTS and shape.deleted is True:
+        if kind in (None, Kind.CATALOGUE) and shape.deleted is True:
             return Outgoing(Kind.CATALOGUE, _decode_deletion(line.text).id.encode(), None, timestamp)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return BadLine(line, str(error))
@@ -150,30 +157,34 @@ def parse(line: Line, limits: Limits, kind: Kind | None, timestamp: int) -> Outg
         return BadLine(
             line,
             "neither an event (with `type` and `time`) nor a catalogue item (with `title`) nor a deletion "
-            '(`{"id": "...", "deleted": true}`)',
+            '(`{"id": "...", "deleted": true}`) nor a question (with `text`)',
         )
-    given = (shape.user or shape.anonymous_id) if kind is Kind.EVENTS else shape.id
+    shopper = {Kind.EVENTS: shape.user or shape.anonymous_id, Kind.QUESTIONS: shape.user}.get(kind)
+    given = shape.id if kind is Kind.CATALOGUE else shopper or (shape.id if kind is Kind.QUESTIONS else None)
     key = given.encode() if isinstance(given, str) and given else _NO_KEY
-    candidate = _Candidate(key, line.text, timestamp)
-    verdict = accept_event(candidate, limits) if kind is Kind.EVENTS else accept_item(candidate, limits)
+    verdict = _ACCEPT[kind](_Candidate(key, line.text, timestamp), limits)
     if isinstance(verdict, Rejection):
         return BadLine(line, verdict.detail)
-    if kind is Kind.EVENTS and limits.pseudonyms is not None:
-        return _by_pseudonym(key.decode(), line.text, limits.pseudonyms, limits, timestamp)
+    if shopper and limits.pseudonyms is not None:
+        return _by_pseudonym(kind, shopper, line.text, limits.pseudonyms, limits, timestamp)
     return Outgoing(kind, key, line.text, timestamp)
 
 
-def _by_pseudonym(shopper: str, event: bytes, names: Pseudonyms, limits: Limits, timestamp: int) -> Outgoing:
-    """An event with pseudonyms, for the partition of the shopper: whoever sends ids sends them there, too."""
+def _by_pseudonym(
+    kind: Kind, shopper: str, value: bytes, names: Pseudonyms, limits: Limits, timestamp: int
+) -> Outgoing:
+    """A record with pseudonyms, for the partition of the shopper: whoever sends ids sends them there, too."""
 
     def partition(given: str) -> int:
         return partition_of(given, limits.partitions, limits.partitioner)
 
-    value = names.event(event, partition)
-    return Outgoing(Kind.EVENTS, names.of(shopper).encode(), value, timestamp, partition(shopper))
+    veiled = names.event(value, partition)
+    return Outgoing(kind, names.of(shopper).encode(), veiled, timestamp, partition(shopper))
 
 
 def _kind(shape: _Shape) -> Kind | None:
     if shape.type is not msgspec.UNSET and shape.time is not msgspec.UNSET:
         return Kind.EVENTS
-    return Kind.CATALOGUE if shape.title is not msgspec.UNSET else None
+    if shape.title is not msgspec.UNSET:
+        return Kind.CATALOGUE
+    return Kind.QUESTIONS if shape.text is not msgspec.UNSET else None

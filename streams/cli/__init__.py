@@ -21,7 +21,7 @@ COMMANDS = {
     "status": "Who works, how far behind, how much there is, what was refused.",
     "config": "The settings in force, each with where it came from.",
     "doctor": "What is wrong here, and what to do about it.",
-    "produce": "Send events or catalogue items from a JSON Lines file.",
+    "produce": "Send events, catalogue items or questions from JSON Lines files.",
     "import": "Take events and catalogues from Gorse, Metarank, CSV, JSON Lines, Parquet.",
     "export": "Profiles, vectors, recommendations as Parquet files.",
     "tail": "Watch a topic: recommendations, events, refused records.",

@@ -48,7 +48,11 @@ class Asked:
 @click.argument("form", metavar="FORMAT", type=click.Choice([form.value for form in Format]))
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--as", "kind", required=True, type=click.Choice([kind.value for kind in Kind]), help="What the rows are."
+    "--as",
+    "kind",
+    required=True,
+    type=click.Choice([kind.value for kind in mapping.ALIASES]),
+    help="What the rows are.",
 )
 @click.option("--map", "columns", multiple=True, metavar="FIELD=COLUMN", help="Take a field from this column.")
 @click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="The same value for every row.")

@@ -1,4 +1,4 @@
-"""`upwell produce`: send your own events and catalogue from JSONL files."""
+"""`upwell produce`: send your own events, catalogue and questions from JSONL files."""
 
 import asyncio
 import contextlib
@@ -37,13 +37,15 @@ class Summary:
     started: float = field(default_factory=time.monotonic)
 
     def counts(self) -> dict[str, Any]:
-        """`events`, `items`, `deletions`, `bad`, `seconds`."""
-        sent = {what: self.sent[what] for what in ("events", "items", "deletions")}
+        """`events`, `items`, `deletions`, `questions`, `bad`, `seconds`."""
+        sent = {what: self.sent[what] for what in ("events", "items", "deletions", "questions")}
         return {**sent, "bad": self.bad, "seconds": round(time.monotonic() - self.started, 3)}
 
     def __str__(self) -> str:
-        return "Sent {events} events, {items} items and {deletions} deletions in {seconds:.1f} s.".format(
-            **self.counts()
+        counts = self.counts()
+        asked = "{questions} questions, ".format(**counts) if counts["questions"] else ""
+        return f"Sent {asked}" + "{events} events, {items} items and {deletions} deletions in {seconds:.1f} s.".format(
+            **counts
         )
 
 
@@ -59,17 +61,19 @@ class Summary:
 def produce(
     ctx: click.Context, paths: Sequence[str], kind: str | None, strict: bool, rate: float | None, as_json: bool
 ) -> None:
-    """Send events and catalogue items from JSON Lines files ("-" is standard input).
+    """Send events, catalogue items and questions from JSON Lines files ("-" is standard input).
 
-    A line with `type` and `time` is an event, one with `title` a catalogue item, and {"id": "...", "deleted": true}
-    deletes an item. Every line is checked as a worker does it; bad ones are reported as FILE:LINE and left out, and
-    the exit code is 5 if there were any.
+    A line with `type` and `time` is an event, one with `title` a catalogue item, {"id": "...", "deleted": true}
+    deletes an item, and one with `text` is a question, which workers with the role `answers` answer. Every line is
+    checked as a worker does it; bad ones are reported as FILE:LINE and left out, and the exit code is 5 if there were
+    any.
 
     \b
     Examples:
       upwell produce catalogue.jsonl events.jsonl
       upwell produce --strict --rate 200 events.jsonl
       zcat events.jsonl.gz | upwell produce --as events -
+      echo '{"id": "q-1", "text": "red mugs", "time": 1767607200000}' | upwell produce --as questions -
     """
     configured, kafka = settings.load()
     reader = files.Reader(limits_of(configured), Kind(kind) if kind else None)
@@ -171,7 +175,11 @@ class Sender:
 
     def __init__(self, producer: AIOKafkaProducer, topics: Topics, summary: Summary) -> None:
         self._producer = producer
-        self._addresses = {Kind.EVENTS: topics.events, Kind.CATALOGUE: topics.catalogue}
+        self._addresses = {
+            Kind.EVENTS: topics.events,
+            Kind.CATALOGUE: topics.catalogue,
+            Kind.QUESTIONS: topics.questions,
+        }
         self._under_way: list[asyncio.Future[Any]] = []
         self.summary = summary
 
@@ -189,7 +197,8 @@ class Sender:
             partition=record.partition,
             timestamp_ms=record.timestamp,
         )
-        what = "events" if record.kind is Kind.EVENTS else "deletions" if record.value is None else "items"
+        items = "deletions" if record.value is None else "items"
+        what = items if record.kind is Kind.CATALOGUE else record.kind.value
         future.add_done_callback(lambda done: self._count(done, what))
         self._under_way.append(future)
         if len(self._under_way) >= UNACKNOWLEDGED:

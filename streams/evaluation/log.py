@@ -80,7 +80,7 @@ def assemble(records: Sequence[Outgoing], limits: Limits, topics: tuple[str, str
             catalogue.pop(outgoing.key, None)
             if outgoing.value is not None:
                 catalogue[outgoing.key] = replace(record, topic=catalogue_topic)
-        else:
+        elif outgoing.kind is Kind.EVENTS:
             events.append(_event(record, limits))
     events.sort(key=lambda event: event.time)
     return Log(

@@ -61,7 +61,7 @@ async def test_files_go_to_their_topics_and_come_back_as_they_were(upwell: Upwel
     assert (code, err) == (0, "")
     summary = json.loads(out)
     assert summary.pop("seconds") > 0
-    assert summary == {"events": len(events), "items": len(items), "deletions": 0, "bad": 0}
+    assert summary == {"events": len(events), "items": len(items), "deletions": 0, "questions": 0, "bad": 0}
 
     code, out, err = _run(upwell("tail", "catalogue", "--from", "beginning", "-n", str(len(items)), "--json"))
     assert (code, err) == (0, "")
@@ -74,6 +74,16 @@ async def test_files_go_to_their_topics_and_come_back_as_they_were(upwell: Upwel
     )
     assert (code, err) == (0, "")
     assert [json.loads(line) for line in out.splitlines()] == annas, "a shopper's events keep their order"
+
+
+async def test_questions_go_to_their_topic(upwell: Upwell, shop_topics: Topics) -> None:
+    question = {"id": "q-1", "text": "which saw?", "time": 1_767_607_200_000}
+    code, out, err = _run(upwell("produce", "--as", "questions", "-"), json.dumps(question))
+    assert (code, err) == (0, "")
+    assert "Sent 1 questions, 0 events, 0 items and 0 deletions" in out
+    code, out, err = _run(upwell("tail", "questions", "--from", "beginning", "-n", "1", "--json"))
+    assert (code, err) == (0, "")
+    assert json.loads(out) == question
 
 
 async def test_bad_lines_are_named_and_the_others_sent(upwell: Upwell, shop_topics: Topics, bootstrap: str) -> None:

@@ -35,6 +35,12 @@ def test_every_command_teaches_with_examples(name: str) -> None:
     assert f"upwell {name}" in text
 
 
+def test_questions_are_not_imported() -> None:
+    done = CliRunner().invoke(cli.main, ["import", "jsonl", "questions.jsonl", "--as", "questions"])
+    assert done.exit_code == 2
+    assert "'questions' is not one of 'events', 'catalogue'" in done.stderr
+
+
 def test_help_imports_no_command() -> None:
     program = (
         "import sys; from click.testing import CliRunner; from streams.cli import COMMANDS, main\n"

@@ -44,6 +44,13 @@ def test_offsets_count_up_in_time_and_the_timestamp_is_the_events_own() -> None:
     assert [event.record.timestamp for event in events] == sorted(event.time for event in events)
 
 
+async def test_questions_are_no_part_of_a_log(tmp_path: Path) -> None:
+    written = tmp_path / "log.jsonl"
+    written.write_text('{"id": "milk", "title": "Milk"}\n{"id": "q-1", "text": "which saw?", "time": 1}\n')
+    log = await read([str(written)], LIMITS, ("c", "e"), lambda bad: None)
+    assert ([one.key for one in log.catalogue], log.events, log.bad) == ([b"milk"], [], 0)
+
+
 def test_of_an_item_the_newest_line_holds_and_a_deleted_one_is_gone() -> None:
     log = log_of([item_line("milk", "Milk"), item_line("nails", "Nails"), item_line("milk", "Fresh milk")])
     assert [record.key for record in log.catalogue] == [b"nails", b"milk"]

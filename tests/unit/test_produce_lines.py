@@ -1,12 +1,15 @@
 """What a line of JSON becomes: a record for a topic, or a refusal that says where and why."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from streams.core.events import WEIGHTS
 from streams.edge import Limits
 from streams.jsonl import BadLine, Kind, Line, Outgoing, parse
+from streams.partitioning import partition_of
+from streams.pseudonyms import Pseudonyms
 
 NOW = 1_767_607_200_000
 DAY_MS = 86_400_000
@@ -15,6 +18,7 @@ LIMITS = Limits(max_event_bytes=1_000, max_item_bytes=2_000, max_future_ms=DAY_M
 EVENT = {"id": "e1", "type": "view", "time": NOW, "user": "anna", "item": "hammer"}
 ITEM = {"id": "hammer", "title": "Claw hammer"}
 DELETION = {"id": "hammer", "deleted": True}
+QUESTION = {"id": "q1", "text": "which saw?", "time": NOW, "user": "anna"}
 
 
 def _parse(data: object, kind: Kind | None = None) -> Outgoing | BadLine:
@@ -36,11 +40,31 @@ def _without(data: dict[str, object], *names: str) -> dict[str, object]:
         (ITEM, Kind.CATALOGUE, b"hammer"),
         (ITEM | {"type": "tool"}, Kind.CATALOGUE, b"hammer"),
         (ITEM | {"id": "Hämmer"}, Kind.CATALOGUE, "Hämmer".encode()),
+        (ITEM | {"text": "a field that Upwell does not read"}, Kind.CATALOGUE, b"hammer"),
+        (QUESTION, Kind.QUESTIONS, b"anna"),
+        (_without(QUESTION, "user"), Kind.QUESTIONS, b"q1"),
     ],
 )
 def test_a_line_is_told_by_its_fields_and_keyed(data: dict[str, object], kind: Kind, key: bytes) -> None:
     value = json.dumps(data).encode()
     assert _parse(data) == Outgoing(kind, key, value, NOW), "the value goes out byte for byte"
+
+
+@pytest.mark.parametrize(("data", "kind"), [(EVENT, Kind.EVENTS), (QUESTION, Kind.QUESTIONS)])
+def test_shoppers_leave_by_their_pseudonyms_on_their_partition(data: dict[str, object], kind: Kind) -> None:
+    names = Pseudonyms(1, (b"k" * 32,))
+    limits = replace(LIMITS, pseudonyms=names, partitions=8)
+    sent = parse(Line("shop.jsonl", 7, json.dumps(data).encode()), limits, None, NOW)
+    assert isinstance(sent, Outgoing)
+    assert (sent.kind, sent.key) == (kind, names.of("anna").encode())
+    assert sent.partition == partition_of("anna", 8, limits.partitioner)
+    assert json.loads(sent.value or b"") == data | {"user": names.of("anna")}
+
+
+def test_a_question_of_nobody_is_sent_as_it_is() -> None:
+    limits = replace(LIMITS, pseudonyms=Pseudonyms(1, (b"k" * 32,)))
+    value = json.dumps(_without(QUESTION, "user")).encode()
+    assert parse(Line("shop.jsonl", 7, value), limits, None, NOW) == Outgoing(Kind.QUESTIONS, b"q1", value, NOW)
 
 
 @pytest.mark.parametrize("data", [DELETION, ITEM | DELETION])
@@ -68,6 +92,10 @@ def test_as_forces_the_kind() -> None:
     [
         (_without(EVENT, "time"), "neither an event"),
         (_without(EVENT, "user"), "neither `user` nor `anonymous_id`"),
+        (_without(QUESTION, "time"), "missing required field `time`"),
+        (QUESTION | {"text": " "}, "`text` is empty"),
+        (QUESTION | {"user": 17}, "Expected `str | null`, got `int`"),
+        (_without(QUESTION, "id", "user"), "missing required field `id`"),
         (EVENT | {"user": ""}, "length >= 1"),
         (EVENT | {"user": 17}, "Expected `str | null`, got `int`"),
         (EVENT | {"type": "stare"}, "Invalid enum value"),
