@@ -20,6 +20,7 @@ from streams.cli import main
 from streams.cli.worker import USUAL
 from streams.settings import ApiSettings, KafkaSettings, Settings
 from streams.web.keys import Scope, parse
+from streams.worker import Role
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent
@@ -27,6 +28,8 @@ COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROMETHEUS = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 WORKERS = ("worker-1", "worker-2", "worker-3")
+SERVED = {*USUAL, Role.ANSWERS.value}
+"""Roles that a deployment has: all but the head, which a shop tries by itself (docs/head.md)."""
 
 
 def _config(file: Path) -> "subprocess.CompletedProcess[str]":
@@ -108,7 +111,7 @@ def test_everything_waits_for_what_it_needs(services: dict[str, Any]) -> None:
     assert conditions == {
         "kafka": {},
         "topics": {"kafka": "service_healthy"},
-        **dict.fromkeys((*WORKERS, "encoder", "encoder-gpu"), running),
+        **dict.fromkeys((*WORKERS, "encoder", "encoder-gpu", "answers"), running),
         "keys": {},
         "serve": {**running, "keys": "service_completed_successfully"},
         "prometheus": {"keys": "service_completed_successfully"},
@@ -142,7 +145,7 @@ def test_data_lives_in_named_volumes_of_one_service_each(services: dict[str, Any
                 assert Path(mount["source"]).is_relative_to(ROOT / "deploy")
                 assert Path(mount["source"]).exists(), mount["source"]
     assert {source: names for source, names in written.items() if len(names) > 1} == {}
-    for name in (*WORKERS, "encoder", "encoder-gpu", "serve"):
+    for name in (*WORKERS, "encoder", "encoder-gpu", "answers", "serve"):
         assert image["UPWELL_DATA_DIR"] in {mount["target"] for mount in services[name]["volumes"]}, name
     assert services["kafka"]["volumes"][0]["target"] == services["kafka"]["environment"]["KAFKA_LOG_DIRS"]
 
@@ -150,9 +153,10 @@ def test_data_lives_in_named_volumes_of_one_service_each(services: dict[str, Any
 def test_three_workers_have_names_of_their_own(services: dict[str, Any]) -> None:
     named = [name for name in services if "UPWELL_INSTANCE" in services[name].get("environment", {})]
     assert {services[name]["environment"]["UPWELL_INSTANCE"] for name in named} == set(named)
-    assert {*WORKERS, "encoder", "encoder-gpu"} == set(named)
+    assert {*WORKERS, "encoder", "encoder-gpu", "answers"} == set(named)
     (roles,) = {services[name]["command"][2] for name in WORKERS}
-    assert {*roles.split(","), services["encoder"]["command"][2]} == set(USUAL), "a role that nobody has"
+    elsewhere = {services[name]["command"][2] for name in ("encoder", "answers")}
+    assert {*roles.split(","), *elsewhere} == SERVED, "a role that nobody has"
     partitions = int(services["topics"]["environment"]["UPWELL_PARTITIONS"])
     assert partitions % len(WORKERS) == 0
 
@@ -170,12 +174,15 @@ def test_prometheus_asks_every_process_where_it_listens(services: dict[str, Any]
     probed = int(dict(_environment("worker"))["UPWELL_PROBE_PORT"])
     (workers,) = jobs["upwell-worker"]["static_configs"]
     assert set(workers["targets"]) == {f"{name}:{probed}" for name in WORKERS}
-    assert all(services[name]["environment"]["UPWELL_PROBE_HOST"] == "0.0.0.0" for name in (*WORKERS, "encoder"))
+    shown = {name: services[name]["environment"]["UPWELL_PROBE_HOST"] for name in (*WORKERS, "encoder", "answers")}
+    assert set(shown.values()) == {"0.0.0.0"}
+    (answering,) = jobs["upwell-answers"]["static_configs"]
+    assert answering["targets"] == [f"answers:{probed}"]
     for encoder in ("encoder", "encoder-gpu"):
         (found,) = jobs[f"upwell-{encoder}"]["dns_sd_configs"]
         assert (found["names"], found["port"]) == ([encoder], probed)
     (serving,) = jobs["upwell-serve"]["static_configs"]
-    assert serving["targets"] == [f"serve:{ApiSettings().port}"]
+    assert serving["targets"] == [f"serve:{ApiSettings.model_fields['port'].default}"]
     key = jobs["upwell-serve"]["authorization"]["credentials_file"]
     assert Path(key).parent == Path(services["prometheus"]["volumes"][2]["target"])
     assert any(line.endswith(f"> {Path(key).name} 2>> keys.new") and "metrics" in line for line in _scripts(services))

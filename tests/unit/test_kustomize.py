@@ -15,10 +15,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from streams.cli.worker import USUAL
 from streams.settings import ApiSettings, KafkaSettings, Settings
 from streams.topics import topics
-from tests.unit.test_deploy import assert_in_cli
+from tests.unit.test_deploy import SERVED, assert_in_cli
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = ROOT / "deploy" / "kustomize" / "overlays"
@@ -229,7 +228,7 @@ def test_upwell_knows_its_commands_and_settings(overlay: str) -> None:
             assert listening["probes"] == int(given["UPWELL_PROBE_PORT"])
             assert given["UPWELL_PROBE_HOST"] == "0.0.0.0"
         if "http" in listening:
-            assert listening["http"] == ApiSettings().port
+            assert listening["http"] == ApiSettings.model_fields["port"].default
             assert {one["name"]: one.get("value") for one in container["env"]}["UPWELL_API_HOST"] == "0.0.0.0"
 
 
@@ -244,7 +243,7 @@ def test_workers_with_state_keep_their_names_and_volumes(overlay: str) -> None:
     everything = {
         role for _, one in _containers(overlay) if "--roles" in one["args"] for role in one["args"][2].split(",")
     }
-    assert everything == set(USUAL), "a role that nobody has"
+    assert everything == SERVED, "a role that nobody has"
 
 
 def test_production_scales_by_the_lag_of_our_groups() -> None:
@@ -254,6 +253,7 @@ def test_production_scales_by_the_lag_of_our_groups() -> None:
     expected = {
         "upwell-worker": (f"{shop}.upwell.profiles", contract.events),
         "upwell-encoder": (f"{shop}.upwell.encoder", contract.catalogue),
+        "upwell-answers": (f"{shop}.upwell.answers", contract.questions),
     }
     scaled = _kind("production", "ScaledObject")
     assert scaled.keys() == expected.keys()
@@ -286,7 +286,8 @@ def test_production_is_watched() -> None:
     (monitor,) = _kind("production", "PodMonitor").values()
     watched = _selected(pods, monitor["spec"]["selector"]["matchLabels"])
     endpoint = monitor["spec"]["podMetricsEndpoints"][0]["port"]
-    assert [name for name in watched if endpoint in ports[name]] == ["upwell-encoder", "upwell-worker"]
+    probed = [name for name in watched if endpoint in ports[name]]
+    assert probed == ["upwell-answers", "upwell-encoder", "upwell-worker"]
     (serving,) = _kind("production", "ServiceMonitor").values()
     services = _kind("production", "Service")
     chosen = [
