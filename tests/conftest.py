@@ -11,9 +11,11 @@ from streams.admin import create_topics
 from streams.broker import Broker
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topics, topics
-from tests import brokers
+from tests import brokers, surroundings
 
 PARTITIONS = 2
+
+surroundings.forget()
 
 # No test asserts a time, and a machine that is busy is no defect of what is tested.
 hypothesis_settings.register_profile("upwell", deadline=None)
