@@ -73,6 +73,12 @@ fi
 "{compose}" "${{arguments[@]}}" --help > /dev/null
 """
 
+_KUBECTL = """\
+#!/bin/sh
+# Where there is no kubectl, the tool that it has inside.
+test "$1" = kustomize && exec kustomize build "$2"
+"""
+
 CONSOLE_TOOLS = {
     "kafka-console-producer.sh": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
@@ -104,6 +110,10 @@ def install(folder: Path, cache_dir: Path, lines: list[str]) -> None:
         write(folder / name, _NAMED.format(program=sys.executable))
     for name in ("node", "java"):
         write(folder / name, _NAMED.format(program=shutil.which(name)))
+    if shutil.which("kubectl") is None:
+        write(folder / "kubectl", _KUBECTL)
+        kustomize = shutil.which("kustomize") or bins / "kustomize"
+        (folder / "kustomize").symlink_to(kustomize)
     if not engine_answers():
         write(folder / "docker", _DOCKER.format(compose=bins / "docker-compose"))
     if any(tool in line for tool in CONSOLE_TOOLS for line in lines):

@@ -69,7 +69,7 @@ def script(found: list[Block]) -> str:
 def prepare(directory: Path, page: str) -> dict[str, str]:
     """What blocks take for granted: the repository, and files and variables of the reader's own."""
     shutil.copytree(ROOT / "examples", directory / "examples", ignore=shutil.ignore_patterns("node_modules"))
-    for name in ("streams", "encoders", "index", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("streams", "encoders", "index", "deploy", "pyproject.toml", "README.md", "LICENSE"):
         (directory / name).symlink_to(ROOT / name)
     match page:
         case "docs/cli.md":

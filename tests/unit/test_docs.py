@@ -55,6 +55,24 @@ def test_every_command_is_one_of_the_command_line(
         pytest.fail(f"{block}: `{line}`: {error.format_message()}")
 
 
+def test_only_measurements_stand_outside_of_the_blocks_that_are_run() -> None:
+    """A benchmark takes minutes, and data that is not the project's: it has to be there, with its options."""
+    starts = r"(?:upwell|python|make|docker|kubectl|kustomize|pip|curl|npm|node|java)"
+    indented = [
+        (page.name, line.strip())
+        for page in pages()
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if re.match(rf"    (?:\$ )?(?:\w+=\S+ )*{starts} ", line)
+    ]
+    assert len(indented) > 5
+    for page, line in indented:
+        named = re.search(r"python (?:-m benchmarks\.(\w+)|benchmarks/(\w+)\.py)", line)
+        assert named or line == "pip install 'upwell[numkong,peers]'", f"{page}: {line} is in no block that is run"
+        if named:
+            source = (ROOT / "benchmarks" / f"{named[1] or named[2]}.py").read_text()
+            assert [option for option in re.findall(r"--[a-z-]+", line) if f'"{option}"' not in source] == [], line
+
+
 @pytest.mark.parametrize(
     "words", [["nothing"], ["tail"], ["tail", "events", "--wat"], ["keys", "newer"], ["dlq", "show"], ["serve", "x"]]
 )
