@@ -76,7 +76,8 @@ class Visit(web.RequestHandler):
     __slots__ = ("_address", "_door", "_stuck")
 
     def __init__(self, door: Door, manager: web.Server, **options: Any) -> None:
-        super().__init__(manager, **options)
+        # `packing` unpacks bodies: it takes none that is cut off.
+        super().__init__(manager, auto_decompress=False, **options)
         self._door = door
         self._address: str | None = None
         """Of a client who was let in."""

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from streams.web.packing import CODINGS, PackingError, Unpacker
 from streams.web.problems import Kind, Problem
 
 JSON = "application/json"
@@ -65,20 +66,41 @@ async def read(request: web.Request, types: Iterable[str], max_bytes: int) -> by
     """
     if request.content_type not in types:
         raise Problem(Kind.MEDIA_TYPE, f"the body must be {' or '.join(types)}, said by Content-Type")
+    unpacker = _unpacker(request)
     size, chunks = request.content_length or 0, []
     try:
         if size <= max_bytes:
             size = 0
-            async for chunk in request.content.iter_chunked(1 << 16):
+            async for packed in request.content.iter_chunked(1 << 16):
+                chunk = unpacker.feed(packed, max_bytes - size) if unpacker else packed
                 size += len(chunk)
                 if size > max_bytes:
                     break
                 chunks.append(chunk)
-    except (web.RequestPayloadError, ConnectionError):  # the latter is counted alone: nobody is there to be told
+            else:
+                if unpacker:
+                    unpacker.end()
+    # A ConnectionError is counted alone: nobody is there to be told.
+    except (web.RequestPayloadError, PackingError, ConnectionError):
         raise Problem(Kind.INVALID, "the body is not what its headers say, or has no end") from None
     if size > max_bytes:
         raise Problem(Kind.TOO_LARGE, f"a body may have {max_bytes} bytes: send it in parts")
     return b"".join(chunks)
+
+
+def _unpacker(request: web.Request) -> Unpacker | None:
+    """What unpacks the body; None where it came as it is.
+
+    Raises:
+        Problem: it is packed in a way that is not understood.
+    """
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    if coding in ("", "identity"):
+        return None
+    try:
+        return Unpacker(coding)
+    except KeyError:
+        raise Problem(Kind.MEDIA_TYPE, f"Content-Encoding may be {' or '.join(CODINGS)}, or left out") from None
 
 
 def refuse_query(query: Mapping[str, str]) -> None:

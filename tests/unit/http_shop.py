@@ -144,6 +144,6 @@ class HttpShop:
         recommending = self.company or Together(self.recommend, full=64)
         service = Service(self.serving, recommending, searcher, searching, answering, self.log, TOPICS, self.limits)
         server = TestServer(application.build(service, front))
-        await server.start_server(max_line_size=LINE_BYTES)
+        await server.start_server(max_line_size=LINE_BYTES, auto_decompress=False)  # as streams.web.door has it
         async with TestClient(server) as client:
             yield client

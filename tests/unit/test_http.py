@@ -1,8 +1,10 @@
 """The addresses of the HTTP service: what they answer, and what they refuse in which words."""
 
 import asyncio
+import gzip
 import json
 import threading
+import zlib
 from typing import Any
 
 import msgspec
@@ -207,6 +209,34 @@ async def test_events_reach_the_topic_and_bad_lines_are_told(shop: HttpShop) -> 
     assert [error["line"] for error in found["errors"]] == [2, 4]
     assert "neither `user` nor `anonymous_id`" in found["errors"][1]["detail"]
     assert [(out.topic, out.key, out.value) for out in shop.log.written] == [("shop.events.v1", b"anna", good)] * 2
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "deflate"])
+async def test_packed_events_reach_the_topic(shop: HttpShop, coding: str) -> None:
+    good = event(9).value or b""
+    body = zlib.compress(good) if coding == "deflate" else gzip.compress(good)
+    headers = LINES | {"Content-Encoding": coding}
+    async with shop.client() as http, http.post("/v1/events", data=body, headers=headers) as response:
+        assert (await response.json())["accepted"] == 1
+    assert [out.value for out in shop.log.written] == [good]
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status", "slug"),
+    [
+        ("gzip", gzip.compress(b'{"id": "jam", "title": "Jam"}\n' * 100)[:-9], 400, "invalid-request"),
+        ("gzip", gzip.compress(bytes(9 << 20)), 413, "too-large"),
+        ("br", b"?", 415, "media-type"),
+    ],
+    ids=["cut off", "too large", "unknown"],
+)
+async def test_of_a_packed_body_that_is_not_whole_nothing_is_written(
+    shop: HttpShop, coding: str, body: bytes, status: int, slug: str
+) -> None:
+    headers = LINES | {"Content-Encoding": coding}
+    async with shop.client() as http, http.post("/v1/items", data=body, headers=headers) as response:
+        await problem(response, status, slug)
+    assert shop.log.written == []
 
 
 async def test_items_reach_the_topic_and_deletions_do(shop: HttpShop) -> None:
