@@ -20,7 +20,8 @@ from streams.core.channels import FILTERED, ORDER, Candidates, Near, Visit
 from streams.core.coldstart import Stage
 from streams.core.diversity import Cap
 from streams.core.eligible import Eligibility
-from streams.core.features import Seen, batched, buckets, features
+from streams.core.features import Batch, Seen, batched, buckets, features
+from streams.core.gathering import Gathered, gather
 from streams.core.items import Places
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Interest, Profile
@@ -95,11 +96,23 @@ class Draft:
 
 
 class Drafted(NamedTuple):
-    """Drafts for shoppers, examples of moments (None where one teaches nothing), and vectors of what these rest on."""
+    """What is known before anything is chosen.
+
+    Attributes:
+        drafts: for shoppers.
+        examples: of moments; None where one teaches nothing.
+        tastes: vectors of what these rest on.
+        batch: the candidates of all of them, shoppers first.
+        given: float64 (candidates of the shoppers, features), what each feature gave; None where fusion ranks.
+        gathered: what the channels found.
+    """
 
     drafts: list[Draft]
     examples: list[Example | None]
     tastes: Lookup
+    batch: Batch
+    given: Floats | None
+    gathered: Gathered
 
 
 async def drafted(
@@ -110,7 +123,8 @@ async def drafted(
     most: candidates of an example.
     """
     visits, tastes = await _visits([*shoppers, *moments], replica, policy)
-    taken = [channels.gather(visit, replica.stock, policy) for visit in visits]
+    gathered = gather(visits, replica.stock, policy)
+    taken = gathered.candidates
     batch = batched(taken, _fusion_weights(policy), RRF_K)
     places, starts = batch.place, batch.starts.tolist()
     learnt = replica.ranker.serving() if policy.ranker else None
@@ -135,7 +149,7 @@ async def drafted(
             examples.append(lessons.example(moments[number - len(shoppers)], visit, ids, part, most))
         else:
             examples.append(None)
-    return Drafted(drafts, examples, tastes)
+    return Drafted(drafts, examples, tastes, batch, given, gathered)
 
 
 def _fusion_weights(policy: Policy) -> Floats:
@@ -179,7 +193,7 @@ def _lacks(visit: Visit, replica: Replica, policy: Policy) -> bool:
         return False
     known, items = visit.profile, replica.items
     barred = profile.rejected(known) | profile.in_cart(known) | profile.owned(known) | policy.excluded
-    order = channels.merged([near.places for near in visit.near])
+    order = channels.merged([near.places for near in visit.near], items)
     open_to = (items.ids[place] for place in order[items.available.values[order]])
     kept = visit.eligible.kept(item for item in open_to if item not in barred)
     return next(islice(kept, policy.pool - 1, None), None) is None

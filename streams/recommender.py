@@ -7,18 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+import numpy as np
+
 from index.base import Vectors
-from streams.core import channels, diversity, exploration, ranking
+from streams.core import channels, diversity, exploration
 from streams.core.decay import log_mass
-from streams.core.explain import Pick, picked
-from streams.core.policy import Channel, Policy
+from streams.core.policy import Policy
 from streams.core.ranking import Example
 from streams.core.trending import HALF_LIFE_MS
-from streams.drafts import Draft, Lookup, Shopper, drafted, group_of, lookup
+from streams.drafts import Draft, Shopper, drafted, group_of, lookup
 from streams.lessons import Moment
 from streams.records import RecommendedItem
 from streams.replicas import Replica
-from streams.slates import listed
+from streams.slates import Chosen, Explored, listed
 
 __all__ = ["Shopper", "Slate", "recommend", "recommend_and_learn"]
 
@@ -70,49 +71,37 @@ async def _together(
     shoppers: Sequence[Shopper], moments: Sequence[Moment], replica: Replica, policy: Policy, most: int
 ) -> tuple[list[Slate], list[Example | None]]:
     """Slates of a few shoppers, and examples: the index is asked three times for all of them."""
-    drafts, examples, tastes = await drafted(shoppers, moments, replica, policy, most)
-    ids = [draft.ids(replica, draft.shortlist) for draft in drafts]
+    made = await drafted(shoppers, moments, replica, policy, most)
+    ids = [draft.ids(replica, draft.shortlist) for draft in made.drafts]
     if not ids:
-        return [], examples
+        return [], made.examples
     vectors = await lookup(replica, chain.from_iterable(ids))
-    slates = [
-        _slate(shopper, draft, vectors(names), names, tastes, replica, policy)
-        for shopper, draft, names in zip(shoppers, drafts, ids, strict=True)
+    chosen = [
+        _chosen(shopper, draft, vectors(names), names, replica, policy)
+        for shopper, draft, names in zip(shoppers, made.drafts, ids, strict=True)
     ]
-    return slates, examples
+    lists = listed(chosen, made, replica)
+    slates = [Slate(items, draft.stage) for items, draft in zip(lists, made.drafts, strict=True)]
+    return slates, made.examples
 
 
-def _slate(
-    shopper: Shopper,
-    draft: Draft,
-    vectors: Vectors,
-    names: Sequence[str],
-    tastes: Lookup,
-    replica: Replica,
-    policy: Policy,
-) -> Slate:
+def _chosen(
+    shopper: Shopper, draft: Draft, vectors: Vectors, names: Sequence[str], replica: Replica, policy: Policy
+) -> Chosen:
     best = diversity.choose(draft.relevance[: len(names)], vectors, policy.size, policy.diversity, draft.caps)
     # An item may have left the shop while the vectors were fetched.
-    chosen = [place for place in best if replica.available(names[place])]
-    picks = _picks(draft, chosen, names)
-    _explore(shopper, draft, picks, replica, policy)
-    entries = listed(picks, vectors[chosen], draft, tastes, replica)
-    return Slate(entries, draft.stage)
+    places = np.array([place for place in best if replica.available(names[place])], np.int64)
+    explored = _explored(shopper, draft, [names[place] for place in places.tolist()], replica, policy)
+    return Chosen(draft, draft.order[places], draft.scores[places], vectors[places], explored)
 
 
-def _picks(draft: Draft, chosen: Sequence[int], names: Sequence[str]) -> list[Pick]:
-    rows = draft.order[chosen]
-    gains = draft.fused[rows]
-    if draft.given is not None:
-        gains = ranking.by_channel(draft.given[rows], gains / gains.sum(axis=1, keepdims=True))
-    return picked([names[place] for place in chosen], draft.scores[chosen], gains, draft.candidates.ranks[rows])
-
-
-def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica, policy: Policy) -> None:
+def _explored(
+    shopper: Shopper, draft: Draft, chosen: Sequence[str], replica: Replica, policy: Policy
+) -> Explored | None:
     """Let a fresh item take the last place, now and then, and note the chance that whoever is there had."""
-    if shopper.key is None or policy.exploration <= 0 or not picks:
-        return
-    others, last = [replica.facts[pick.item] for pick in picks[:-1]], picks[-1]
+    if shopper.key is None or policy.exploration <= 0 or not chosen:
+        return None
+    others = [replica.facts[item] for item in chosen[:-1]]
 
     def fits(item: str) -> bool:
         if not replica.available(item):
@@ -124,19 +113,15 @@ def _explore(shopper: Shopper, draft: Draft, picks: list[Pick], replica: Replica
                 return False
         return True
 
-    shown = {pick.item for pick in picks}
     # Most of the time it only matters whether there is anything to explore.
     count = exploration.DRAWN_FROM if exploration.due(policy.exploration, shopper.key) else 1
     least = exploration.LOG_FRESH + log_mass(1.0, shopper.now, HALF_LIFE_MS)
     fresh: Iterator[str] = channels.fresh(draft.visit, replica.stock, draft.candidates, least)
     nearest = []
     for item in fresh:
-        if item not in shown and fits(item):
+        if item not in chosen and fits(item):
             nearest.append(item)
             if len(nearest) == count:
                 break
     drawn = exploration.draw(nearest, policy.exploration, shopper.key)
-    if drawn.fresh is not None:
-        picks[-1] = Pick(drawn.fresh, last.score, [(Channel.FRESH, last.score)], (), drawn.chance)
-    elif drawn.chance < 1.0:
-        picks[-1] = last._replace(propensity=drawn.chance)
+    return Explored(drawn.fresh, drawn.chance) if drawn.chance < 1.0 else None

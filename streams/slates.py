@@ -1,51 +1,219 @@
-"""What was picked, as the items of a recommendation: with places, scores and reasons."""
+"""What was chosen, as the items of recommendations: with places, scores and reasons.
 
-from collections.abc import Callable, Sequence
+    chosen ─┬─► what channels gave ─► shares ──────────────────────┐
+            └─► pulls of what the shopper did ─► events to cite ───┴─► words ─► RecommendedItem
+
+Everything but the words is worked out for all shoppers together, from what the channels have found already.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
 
 from index.base import Vectors
-from streams.core import explain
-from streams.core.explain import Cause, Grounds, Pick
+from streams.core import explain, ragged, ranking, sessions
+from streams.core.channels import ORDER
+from streams.core.events import Interaction
+from streams.core.explain import Words, rounded
+from streams.core.items import Places
 from streams.core.policy import Channel
-from streams.drafts import Draft
+from streams.core.ragged import NOWHERE
+from streams.core.ranking import Floats
+from streams.drafts import Draft, Drafted
 from streams.records import Cited, Reason, RecommendedItem
 from streams.replicas import Replica
 
+_EVENTFUL = (Channel.CONTENT, Channel.NEIGHBOURS, Channel.SESSIONS)
+"""Channels whose reasons cite what the shopper did, in the order of pulls."""
 
-def listed(
-    picks: Sequence[Pick],
-    vectors: Vectors,
-    draft: Draft,
-    tastes: Callable[[Sequence[str]], Vectors],
+_WAY = {ORDER.index(channel): way for way, channel in enumerate(_EVENTFUL)}
+_HABIT = ORDER.index(Channel.BUY_AGAIN)
+
+
+class Explored(NamedTuple):
+    """How the last place of a list was open to exploration: the item that was drawn for it, if one was; its chance."""
+
+    fresh: str | None
+    chance: float
+
+
+class Chosen(NamedTuple):
+    """The list of a shopper, before it is explained.
+
+    Attributes:
+        draft: from which it was chosen.
+        rows: int64 (n,), of the candidates, in their order.
+        scores: float64 (n,), above 0.
+        vectors: float32 (n, dim).
+        explored: of the last place; None where it was not open to exploration.
+    """
+
+    draft: Draft
+    rows: Places
+    scores: Floats
+    vectors: Vectors
+    explored: Explored | None
+
+
+class _Reasons(NamedTuple):
+    """Reasons one after another, as columns: how many each item has, channel, share, numbers of cited interactions."""
+
+    counts: list[int]
+    columns: list[int]
+    shares: list[float]
+    cited: list[list[int]]
+
+
+def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
+    """The entries of lists, of the shoppers in the order of the drafts."""
+    bounds = ragged.bounds_of([len(one.rows) for one in chosen])
+    rows = np.concatenate([one.rows for one in chosen]) + np.repeat(
+        drafted.batch.starts[: len(chosen)], np.diff(bounds)
+    )
+    recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
+    cited = _cited(chosen, recent, rows, bounds, drafted, replica)
+    ids = replica.items.ids
+    names = [ids[place] for place in drafted.batch.place[rows].tolist()]
+    reasons = _reasons(chosen, names, rows, bounds, cited, drafted)
+    scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
+    ranks = drafted.batch.ranks[rows].tolist()
+    left = zip(names, scores, ranks, _told(reasons), strict=True)
+    return [_entries(one, events, left, replica) for one, events in zip(chosen, recent, strict=True)]
+
+
+def _told(reasons: _Reasons) -> Iterator[list[tuple[int, float, list[int]]]]:
+    """Channel, share and cited interactions of each item's reasons."""
+    rows = zip(reasons.columns, reasons.shares, reasons.cited, strict=True)
+    for count in reasons.counts:
+        yield [next(rows) for _ in range(count)]
+
+
+def _reasons(
+    chosen: Sequence[Chosen], names: Sequence[str], rows: Places, bounds: Places, cited: Places, drafted: Drafted
+) -> _Reasons:
+    ranks, gains = drafted.batch.ranks[rows], drafted.batch.parts[rows]
+    if drafted.given is not None:
+        gains = ranking.by_channel(drafted.given[rows], gains / gains.sum(axis=1, keepdims=True))
+    sayable = ranks > 0
+    sayable[:, ORDER.index(Channel.POPULAR)] = True
+    profiles = [one.draft.visit.profile for one in chosen]
+    edges = bounds.tolist()
+    sayable[:, _HABIT] = [
+        name in profile.habits
+        for profile, begin, end in zip(profiles, edges, edges[1:], strict=False)
+        for name in names[begin:end]
+    ]
+    events = np.diff(drafted.gathered.doings.events[: len(chosen) + 1])
+    content = [bool(count or profile.habits) for count, profile in zip(events.tolist(), profiles, strict=True)]
+    for column, way in _WAY.items():
+        sayable[:, column] = cited[0, way] != NOWHERE if way else np.repeat(content, np.diff(bounds))
+    shares = explain.shared(gains, ranks, sayable)
+    items = np.repeat(np.arange(len(rows)), shares.counts)
+    ways = np.array([_WAY.get(column, NOWHERE) for column in range(len(ORDER))])[shares.columns]
+    numbers = np.where(ways == NOWHERE, NOWHERE, cited[:, ways, items]).T
+    return _Reasons(shares.counts.tolist(), shares.columns.tolist(), rounded(shares.shares, 4), numbers.tolist())
+
+
+def _cited(
+    chosen: Sequence[Chosen],
+    recent: Sequence[Sequence[Interaction]],
+    rows: Places,
+    bounds: Places,
+    drafted: Drafted,
+    replica: Replica,
+) -> Places:
+    """The interactions that items rest on, by channel: int64 (CITED, ways, items), see `explain.strongest`."""
+    shoppers, doings = len(chosen), drafted.gathered.doings
+    events = doings.events[: shoppers + 1]
+    whose, number = ragged.owners(events), ragged.turns(events)
+    codes = np.full((shoppers, int(np.diff(events).max())), NOWHERE)
+    codes[whose, number] = doings.items[: events[-1]] - doings.bounds[whose]
+    owner, line = ragged.owners(bounds), ragged.turns(bounds)
+    by_item = _pulls_of_items(rows, bounds, line, drafted, replica)
+    pulls = np.zeros((len(_EVENTFUL), shoppers, by_item.shape[2], codes.shape[1]))
+    pulls[1:] = np.take_along_axis(by_item, codes[None, :, None, :], axis=3)
+    for near, one, events_of in zip(pulls[0], chosen, recent, strict=True):
+        weights = one.draft.candidates.ring.weights
+        tastes = drafted.tastes([event.item for event in events_of])
+        near[: len(one.rows), : len(tastes)] = explain.pull(
+            one.vectors, tastes, weights[weights > 0], replica.half_lives.intent
+        )
+    return explain.strongest(pulls, codes)[:, :, owner, line]
+
+
+def _pulls_of_items(rows: Places, bounds: Places, line: Places, drafted: Drafted, replica: Replica) -> Floats:
+    """How what shoppers had pulls towards what was chosen, as neighbours and by others' sessions.
+
+    Returns:
+        float64 (2, shoppers, lines, asked + 1), by `Doings.asked`; the last of these is nothing, and does not pull.
+    """
+    found, sizes = drafted.gathered, np.diff(bounds)
+    looks, votes, edges = found.looks, found.votes, found.doings.bounds[: len(bounds)]
+    whose, column = ragged.owners(edges), ragged.turns(edges)
+    pulls = np.zeros((2, len(sizes), int(sizes.max()), int(np.diff(edges).max()) + 1))
+    lines = _numbered(found.among_looks[rows], line, len(looks.places))
+    neighbours, asked, strengths = looks.pull(lines != NOWHERE, len(whose))
+    pulls[0, whose[asked], lines[neighbours], column[asked]] = strengths
+    theirs = ragged.located(found.doings.asked[: edges[-1]], edges, votes.places, votes.bounds, replica.items.scratch)
+    lines = _numbered(found.among_votes[rows], line, len(votes.places))[votes.members]
+    columns = _numbered(theirs, column, len(votes.places))[votes.members]
+    for number, (count, width) in enumerate(zip(sizes.tolist(), np.diff(edges).tolist(), strict=True)):
+        own = slice(*found.alike.edges[number : number + 2])
+        pulls[1, number, :count, :width] = sessions.pull(found.alike, number, lines[own], columns[own], (count, width))
+    return pulls
+
+
+def _numbered(places: Places, numbers: Places, count: int) -> Places:
+    """int64 (count,): at places the numbers, else `NOWHERE`; those at `NOWHERE` are left out."""
+    some = places != NOWHERE
+    numbered = np.full(count, NOWHERE)
+    numbered[places[some]] = numbers[some]
+    return numbered
+
+
+def _entries(
+    chosen: Chosen,
+    recent: Sequence[Interaction],
+    left: Iterator[tuple[str, float, list[int], list[tuple[int, float, list[int]]]]],
     replica: Replica,
 ) -> list[RecommendedItem]:
-    """The entries of a list.
-
-    Args:
-        picks: in their order.
-        vectors: float32 (picks, dim); that of a place that is explored does not matter.
-        draft: from which they were picked.
-        tastes: vectors of what the shopper had to do with.
-        replica: the shared state.
-    """
-    visit, ring = draft.visit, draft.candidates.ring
-    grounds = Grounds(
-        visit.profile, [event for event in visit.profile.recent if event.weight > 0], replica.title, draft.segment
-    )
-    had = [event.item for event in grounds.recent]
-    near = explain.pull(vectors, tastes(had), grounds.recent, replica.half_lives.intent)
-    shown, liked = replica.items.places(pick.item for pick in picks), ring.places[ring.weights > 0]
-    beside = replica.neighbourhood.pull(shown, liked, visit.now)
-    pulls = near, beside, replica.sessions.pull(draft.candidates.alike, shown, liked)
-    behind = zip(*(explain.cited(pull, grounds.recent) for pull in pulls), strict=True)
+    """The entries of one shopper: takes what is theirs from what is left of everybody's."""
+    draft, known = chosen.draft, {}
+    words = Words(draft.visit.profile, recent, replica.title, draft.segment)
     entries = []
-    for rank, (pick, (like, along, others)) in enumerate(zip(picks, behind, strict=True), start=1):
-        events = {Channel.CONTENT: like, Channel.NEIGHBOURS: along, Channel.SESSIONS: others}
-        reasons = [_reason(cause) for cause in explain.causes(pick, grounds, events)]
-        channel, score = reasons[0].channel, round(pick.score, 6)
-        entries.append(RecommendedItem(rank, pick.item, score, channel, reasons, pick.propensity))
+    for rank, (item, score, ranks, told) in enumerate(islice(left, len(chosen.rows)), start=1):
+        reasons = []
+        for column, share, cited in told:
+            channel, because = ORDER[column], []
+            if column in _WAY:
+                text = words.of_event(channel, item, cited[0])
+                for number in cited:
+                    if number != NOWHERE:
+                        if number not in known:
+                            known[number] = _cite(recent[number])
+                        because.append(known[number])
+            elif column == _HABIT:
+                text, last = words.of_habit(item)
+                because.append(_cite(last))
+            else:
+                text = words.of_rank(channel, ranks[column])
+            reasons.append(Reason(channel, share, text, because))
+        entries.append(RecommendedItem(rank, item, score, reasons[0].channel, reasons))
+    if chosen.explored is not None:
+        entries[-1] = _explored(entries[-1], chosen.explored)
     return entries
 
 
-def _reason(cause: Cause) -> Reason:
-    cited = [Cited(event.item, event.type, event.time) for event in cause.because]
-    return Reason(cause.channel, round(cause.share, 4), cause.text, cited)
+def _explored(last: RecommendedItem, explored: Explored) -> RecommendedItem:
+    """The last place of a list, which was open to exploration."""
+    if explored.fresh is None:
+        return msgspec.structs.replace(last, propensity=explored.chance)
+    reasons = [Reason(Channel.FRESH, 1.0, "new here", [])]
+    return RecommendedItem(last.rank, explored.fresh, last.score, Channel.FRESH, reasons, explored.chance)
+
+
+def _cite(event: Interaction) -> Cited:
+    return Cited(event.item, event.type, event.time)

@@ -1,7 +1,7 @@
 """Reasons: which channel, how much, and which of the shopper's events it rests on."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
 from streams.core.halflives import INTENT_HALF_LIFE
-from streams.core.memory import Habit
 from streams.core.policy import Channel
 from streams.core.profile import Profile
+from streams.core.ragged import NOWHERE, Places
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,10 +28,11 @@ REASONS = 3
 _LEAST = 1e-9
 
 _BY_NAME = sorted(range(len(ORDER)), key=ORDER.__getitem__)
-_NAMED = np.array([ORDER[column] for column in _BY_NAME], object)
+_NAMED = np.array(_BY_NAME)
 """Channels that gave alike come by name."""
 
-_POPULAR, _SEGMENT = ORDER.index(Channel.POPULAR), ORDER.index(Channel.SEGMENT)
+_CLOSE, _LARGE = 1e-4, 1e4
+"""What is as close to a half, and what is as large, is left to `round`: products of others err by less."""
 
 VERBS = {
     EventType.VIEW: "viewed",
@@ -43,53 +44,24 @@ VERBS = {
 }
 
 
-class Pick(NamedTuple):
-    """An item of a list.
+class Shares(NamedTuple):
+    """What reasons there are for some items.
 
     Attributes:
-        item: its id.
-        score: above 0.
-        gains: what channels gave of the score, the most first, and only what is above 0.
-        ranks: (channels,) the places that channels gave it, by `channels.ORDER`, 1-based; 0 where one did not.
-        propensity: of a place that is open to exploration, the chance that the item had to be there; else None.
+        counts: int64 (items,), how many each has, at most `REASONS`.
+        columns: int64 (reasons,), the channel of each by `channels.ORDER`, an item's largest first.
+        shares: float64 (reasons,); those of an item sum to 1.
     """
 
-    item: str
-    score: float
-    gains: Sequence[tuple[Channel, float]]
-    ranks: Sequence[int]
-    propensity: float | None = None
-
-
-class Grounds(NamedTuple):
-    """What reasons may rest on.
-
-    Attributes:
-        profile: the shopper's.
-        recent: (m,) the shopper's interactions of positive weight.
-        title: an item's title by its id.
-        segment: of the shopper, whose popularity was asked; empty for none.
-    """
-
-    profile: Profile
-    recent: Sequence[Interaction]
-    title: Callable[[str], str]
-    segment: str = ""
-
-
-class Cause(NamedTuple):
-    """Why an item is there: a channel's share of the score, in words, with the events behind it."""
-
-    channel: Channel
-    share: float
-    text: str
-    because: list[Interaction]
+    counts: Places
+    columns: Places
+    shares: Floats
 
 
 def pull(
     vectors: npt.NDArray[np.float32],
     recent_vectors: npt.NDArray[np.float32],
-    recent: Sequence[Interaction],
+    weights: Floats,
     half_life: float = INTENT_HALF_LIFE,
 ) -> npt.NDArray[np.float32]:
     """How strongly each recent interaction pulls towards each item: cosine · weight · age, as intent weighs them.
@@ -97,128 +69,136 @@ def pull(
     Args:
         vectors: float32 (n, dim), unit rows, of the items to explain.
         recent_vectors: float32 (m, dim), of the interactions' items.
-        recent: (m,) interactions of positive weight, newest last.
+        weights: float64 (m,), above 0, of the interactions, newest last.
         half_life: of intent, in newer interactions.
 
     Returns:
         float32 (n, m).
     """
-    ages = np.arange(len(recent) - 1, -1, -1)
-    weights = np.array([interaction.weight for interaction in recent]) * 0.5 ** (ages / half_life)
-    return (vectors @ recent_vectors.T * weights).astype(np.float32)
+    ages = np.arange(len(weights) - 1, -1, -1)
+    faded = weights * 0.5 ** (ages / half_life)
+    return (vectors @ recent_vectors.T * faded).astype(np.float32)
 
 
-def picked(items: Sequence[str], scores: Floats, gains: Floats, ranks: npt.NDArray[np.integer]) -> list[Pick]:
-    """Picks from columns.
+def shared(gains: Floats, ranks: npt.NDArray[np.integer], sayable: npt.NDArray[np.bool_]) -> Shares:
+    """Which channels are the reasons of items, and how much.
+
+    A channel that pulled an item down, or of which nothing can be said, is no reason.
 
     Args:
-        items: (n,) their ids.
-        scores: float64 (n,), above 0.
         gains: float64 (n, channels), by `channels.ORDER`, what each channel gave of the score.
         ranks: int (n, channels), 1-based; 0 where a channel has not got the item.
+        sayable: bool (n, channels), where there is something to be said of an item.
     """
     # A channel that has the item in its list is a reason even if it gave next to nothing: there is one at least.
     amounts = np.maximum(gains, np.where(ranks > 0, _LEAST, 0.0))[:, _BY_NAME]
     order = np.argsort(-amounts, axis=1, kind="stable")
-    largest = np.take_along_axis(amounts, order, axis=1)
-    counts = np.count_nonzero(largest > 0, axis=1).tolist()
-    return [
-        Pick(item, score, list(zip(columns[:count], given[:count], strict=True)), numbers)
-        for item, score, columns, given, count, numbers in zip(
-            items, scores.tolist(), _NAMED[order].tolist(), largest.tolist(), counts, ranks.tolist(), strict=True
-        )
-    ]
+    largest, columns = np.take_along_axis(amounts, order, axis=1), _NAMED[order]
+    kept = np.take_along_axis(sayable, columns, axis=1) & (largest > 0)
+    kept &= np.cumsum(kept, axis=1) <= REASONS
+    totals = np.where(kept, largest, 0.0).sum(axis=1, keepdims=True)
+    shares = np.divide(largest, totals, out=np.zeros_like(largest), where=kept)
+    return Shares(np.count_nonzero(kept, axis=1), columns[kept], shares[kept])
 
 
-def cited(pulls: npt.NDArray[np.floating], recent: Sequence[Interaction]) -> list[list[Interaction]]:
+def strongest(pulls: Floats, codes: Places) -> Places:
     """For each item at most `CITED` interactions that pull towards it, with different items, strongest first.
 
-    pulls: float (n, m), of m interactions towards n items: `pull` for content, `Neighbourhood.pull` for neighbours.
+    Args:
+        pulls: float64 (ways, shoppers, n, m), of m interactions towards n items, in several ways to pull.
+        codes: int64 (shoppers, m), alike for interactions with the same item.
+
+    Returns:
+        int64 (CITED, ways, shoppers, n), numbers of the interactions; `NOWHERE` for none.
     """
-    found: list[list[Interaction]] = [[] for _ in pulls]
-    if not recent:
+    found = np.full((CITED, *pulls.shape[:3]), NOWHERE)
+    if not pulls.shape[3]:
         return found
-    left, lines = pulls.copy(), np.arange(len(pulls))
-    codes = {interaction.item: code for code, interaction in enumerate(recent)}
-    item = np.array([codes[interaction.item] for interaction in recent])
-    for _ in range(CITED):
-        best = left.argmax(axis=1)
-        for events, place, strength in zip(found, best.tolist(), left[lines, best].tolist(), strict=True):
-            if strength > 0:
-                events.append(recent[place])
-        left[item == item[best][:, None]] = 0.0
+    shoppers = np.arange(pulls.shape[1])[:, None]
+    for cited in found:
+        best = pulls.argmax(axis=3)
+        strengths = np.take_along_axis(pulls, best[..., None], axis=3)[..., 0]
+        np.copyto(cited, best, where=strengths > 0)
+        pulls = np.where(codes[:, None, :] == codes[shoppers, best][..., None], 0.0, pulls)
     return found
 
 
-def causes(pick: Pick, grounds: Grounds, events: Mapping[Channel, list[Interaction]]) -> list[Cause]:
-    """The reasons of one item, at most `REASONS`, largest share first; the shares sum to 1.
+class Words:
+    """Reasons of one shopper's items in words."""
 
-    A channel that pulled the item down, or that rests on nothing of this shopper, is no reason.
+    def __init__(self, profile: Profile, recent: Sequence[Interaction], title: Callable[[str], str], segment: str):
+        """Nothing said yet.
 
-    Args:
-        pick: the item.
-        grounds: what reasons may rest on.
-        events: by channel, the interactions that it may cite, strongest first.
-    """
-    found = []
-    for channel, gain in pick.gains:
-        if said := _said(channel, pick, grounds, events):
-            found.append((channel, gain, said))
-            if len(found) == REASONS:
-                break
-    total = sum(gain for _, gain, _ in found)
-    return [Cause(channel, gain / total, *said) for channel, gain, said in found]
+        Args:
+            profile: the shopper's.
+            recent: (m,) their interactions of positive weight.
+            title: an item's title by its id.
+            segment: of the shopper, whose popularity was asked; empty for none.
+        """
+        self._habits = profile.habits
+        self._recent = recent
+        self._title = title
+        self._segment = segment
+        self._did: dict[int, str] = {}
+        self._said: dict[tuple[Channel, int], str] = {}
 
+    def of_event(self, channel: Channel, item: str, cited: int) -> str:
+        """Why an item is there that a channel brought for something that the shopper did.
 
-def _said(
-    channel: Channel, pick: Pick, grounds: Grounds, events: Mapping[Channel, list[Interaction]]
-) -> tuple[str, list[Interaction]] | None:
-    """A channel's reason in words with the events behind it; None for one that says nothing of the item."""
-    title, habits = grounds.title, grounds.profile.habits
-    if channel is Channel.BUY_AGAIN:
-        return _buy_again(pick.item, habits[pick.item]) if pick.item in habits else None
-    if channel is Channel.CONTENT:
-        return _content(pick.item, events[channel], title) if grounds.recent or habits else None
-    if channel is Channel.NEIGHBOURS:
-        return _beside(events[channel], title) if events[channel] else None
-    if channel is Channel.SESSIONS:
-        return _shared(events[channel], title) if events[channel] else None
-    if channel is Channel.SEGMENT:
-        number = pick.ranks[_SEGMENT]
-        return (f"popular with {in_words(grounds.segment)} (number {number})", []) if number else None
-    if channel is Channel.FRESH:
-        return "new here", []
-    number = pick.ranks[_POPULAR]
-    return (f"popular now (number {number})" if number else "popular lately"), []
+        channel: content, neighbours or sessions; cited: number of the interaction, `NOWHERE` for none.
+        """
+        if cited == NOWHERE:
+            return "close to what you keep buying"
+        if channel is Channel.CONTENT and self._recent[cited].item == item:
+            return self._deed(cited)
+        said = self._said.get((channel, cited))
+        if said is None:
+            said = self._said[channel, cited] = self._because(channel, self._recent[cited], self._deed(cited))
+        return said
 
+    def of_rank(self, channel: Channel, rank: int) -> str:
+        """Why an item is there that is popular. rank: the one that the channel gave it, 0 for none."""
+        if channel is Channel.SEGMENT:
+            return f"popular with {in_words(self._segment)} (number {rank})"
+        return f"popular now (number {rank})" if rank else "popular lately"
 
-def _buy_again(item: str, habit: Habit) -> tuple[str, list[Interaction]]:
-    times = "once" if habit.purchases == 1 else f"{habit.purchases} times"
-    last = Interaction(item, EventType.PURCHASE, 1.0, habit.last)
-    return f"bought {times}, last on {_date(habit.last // DAY_MS)}", [last]
+    def of_habit(self, item: str) -> tuple[str, Interaction]:
+        """Why an item is there that was bought before, and the purchase that this rests on."""
+        habit = self._habits[item]
+        times = "once" if habit.purchases == 1 else f"{habit.purchases} times"
+        last = Interaction(item, EventType.PURCHASE, 1.0, habit.last)
+        return f"bought {times}, last on {_date(habit.last // DAY_MS)}", last
 
+    def _because(self, channel: Channel, event: Interaction, did: str) -> str:
+        title = self._title(event.item)
+        if channel is Channel.CONTENT:
+            return f"like {title}, {did}"
+        if channel is Channel.SESSIONS:
+            return f"others with {title}, which you {did}, went for it"
+        together = "often bought with" if event.type is EventType.PURCHASE else "often goes with"
+        return f"{together} {title}, which you {did}"
 
-def _content(item: str, events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
-    if not events:
-        return "close to what you keep buying", []
-    did = _did(events[0])
-    return (did if events[0].item == item else f"like {title(events[0].item)}, {did}"), events
-
-
-def _beside(events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
-    together = "often bought with" if events[0].type is EventType.PURCHASE else "often goes with"
-    return f"{together} {title(events[0].item)}, which you {_did(events[0])}", events
-
-
-def _shared(events: list[Interaction], title: Callable[[str], str]) -> tuple[str, list[Interaction]]:
-    return f"others with {title(events[0].item)}, which you {_did(events[0])}, went for it", events
-
-
-def _did(interaction: Interaction) -> str:
-    return f"{VERBS.get(interaction.type, 'seen')} on {_date(interaction.time // DAY_MS)}"
+    def _deed(self, cited: int) -> str:
+        did = self._did.get(cited)
+        if did is None:
+            event = self._recent[cited]
+            did = self._did[cited] = f"{VERBS.get(event.type, 'seen')} on {_date(event.time // DAY_MS)}"
+        return did
 
 
 @functools.lru_cache(maxsize=1024)
 def _date(day: int) -> str:
     """A day since the epoch as a date; a list names the same few again and again."""
     return datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat()
+
+
+def rounded(values: Floats, digits: int) -> list[float]:
+    """Numbers rounded as `round` does: where a product could be on the wrong side of a half, by that."""
+    large = np.abs(values) > _LARGE
+    shifted = np.where(large, 0.0, values) * 10.0**digits
+    whole = np.rint(shifted)
+    close: list[float] = (whole / 10.0**digits).tolist()
+    unsure = (np.abs(np.abs(shifted - whole) - 0.5) < _CLOSE) | large
+    for place in np.flatnonzero(unsure).tolist():
+        close[place] = round(float(values[place]), digits)
+    return close

@@ -68,6 +68,11 @@ class Items:
         self._columns.append(column)
         return column
 
+    @property
+    def scratch(self) -> Places:
+        """int64, one for every place, of no meaning between two questions."""
+        return self._scratch.values
+
     def find(self, item: str) -> int | None:
         """The place of an item that was spoken of."""
         return self._places.get(item)
@@ -118,33 +123,16 @@ class Items:
             places, scores = places[enough], scores[enough]
         return places[np.lexsort((self.ties.values[places], -scores))[:count]]
 
-    def distinct(self, places: Places) -> tuple[Places, Places]:
-        """Places, each once: int64 (m,); and for each of the given ones, int64 (n,), where it is among them."""
-        return distinct(places, self._scratch.values)
-
-    def located(self, wanted: Places, among: Places) -> tuple[Places, Places]:
-        """Which of the wanted places are among some others, no place twice: int64 (hits,) rows of each of the two."""
-        scratch = self._scratch.values
-        scratch[wanted] = NONE
-        scratch[among] = np.arange(len(among))
-        rows = scratch[wanted]
-        hits = np.flatnonzero(rows >= 0)
-        return hits, rows[hits]
+    def firsts(self, places: Places) -> Places:
+        """Places, each where it is first."""
+        every = np.arange(len(places))
+        scratch = self.scratch
+        scratch[places[::-1]] = every[::-1]  # of equal ones the last one written stays
+        first: Places = places[scratch[places] == every]
+        return first
 
     def _code(self, name: str | None) -> int:
         return NONE if not name else self._codes.setdefault(name, len(self._codes))
-
-
-def distinct(numbers: Places, scratch: Places) -> tuple[Places, Places]:
-    """Numbers, each once: int64 (m,); and for each of the given ones, int64 (n,), where it is among them.
-
-    Costs what is given, not what there could be. scratch: int64, one for every number there could be; written over.
-    """
-    every = np.arange(len(numbers))
-    scratch[numbers] = every
-    found = numbers[scratch[numbers] == every]
-    scratch[found] = every[: len(found)]
-    return found, scratch[numbers]
 
 
 def tie(item: str) -> int:

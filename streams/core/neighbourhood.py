@@ -17,6 +17,7 @@ import numpy.typing as npt
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.items import Items
+from streams.core.ragged import bounds_of, distinct, joined
 
 OWN = 0.3
 THEIRS = 0.2
@@ -37,11 +38,52 @@ _LARGEST = 300.0
 
 
 class _Row(NamedTuple):
-    """An item's neighbours: its place, theirs, and the weight of each pair as a part of the item's own mass."""
+    """An item's neighbours: their places, and the weight of each pair as a part of the item's own mass."""
 
-    place: int
     partners: Places
     parts: Floats
+
+
+_NO_ROW = _Row(np.zeros(0, np.int64), np.zeros(0))
+
+
+class Looks(NamedTuple):
+    """The neighbours of what several shoppers had, and what they come of.
+
+    Attributes:
+        places: int64 (m,), each of a shopper's neighbours once.
+        bounds: of the neighbours, by shopper.
+        scores: float64 (ways, m), above 0.
+        partners: int64 (pairs,), which of the neighbours each is.
+        parts: float64 (pairs,), the weight of each pair as a part of the asked item's mass.
+        pairs: bounds of the pairs, by what was asked.
+        own: float64 (asked,), what a part of the item's mass weighs.
+        theirs: float64 (m,), by what a pair with a neighbour is multiplied.
+    """
+
+    places: Places
+    bounds: Places
+    scores: Floats
+    partners: Places
+    parts: Floats
+    pairs: Places
+    own: Floats
+    theirs: Floats
+
+    def pull(self, wanted: npt.NDArray[np.bool_], asked: int) -> tuple[Places, Places, Floats]:
+        """How similar neighbours are to what was asked, pair by pair.
+
+        Args:
+            wanted: bool (m,), of which neighbours.
+            asked: of how many, the first.
+
+        Returns:
+            int64 (n,) neighbours, int64 (n,) of what was asked, and float64 (n,).
+        """
+        partners = self.partners[: self.pairs[asked]]
+        hits = np.flatnonzero(wanted[partners])
+        whose, partners = np.searchsorted(self.pairs, hits, "right") - 1, partners[hits]
+        return partners, whose, self.parts[hits] * self.own[whose] * self.theirs[partners]
 
 
 class Neighbourhood:
@@ -83,77 +125,56 @@ class Neighbourhood:
         Returns:
             int64 (n,) places, each once, and float64 (n,) scores above 0. The recent items may be among them.
         """
-        asked = [place for item in recent if (place := self.items.find(item)) is not None]
-        counts = [count for item, count in recent.items() if self.items.find(item) is not None]
-        places, scores = self.looks(asked, np.array([counts], np.float64), now)
-        return places, scores[0]
+        known = [(place, count) for item, count in recent.items() if (place := self.items.find(item)) is not None]
+        asked, counts = np.array([place for place, _ in known], np.int64), np.array([[count for _, count in known]])
+        looks = self.looks(asked, bounds_of([len(known)]), counts, [now])
+        return looks.places, looks.scores[0]
 
-    def looks(self, asked: Sequence[int], counts: Floats, now: int) -> tuple[Places, Floats]:
-        """Every neighbour of some places, scored by several ways to count these.
+    def looks(self, asked: Places, bounds: Places, counts: Floats, nows: Sequence[int]) -> Looks:
+        """Every neighbour of what several shoppers had, scored by several ways to count it.
 
         Args:
-            asked: n places, each once.
+            asked: int64 (n,), places, each once for a shopper.
+            bounds: of what is asked, by shopper.
             counts: float64 (ways, n), what each counts, above 0.
-            now: event time, Unix milliseconds.
-
-        Returns:
-            int64 (m,) places, each once, and float64 (ways, m) scores above 0.
+            nows: by shopper, event time, Unix milliseconds.
         """
-        known = [(column, row) for column, place in enumerate(asked) if (row := self._row(place)) is not None]
-        if not known:
-            return np.zeros(0, np.int64), np.zeros((len(counts), 0))
-        rows = [row for _, row in known]
-        sizes = [len(row.partners) for row in rows]
-        partners = np.concatenate([row.partners for row in rows])
-        parts = np.concatenate([row.parts for row in rows])
-        own = self._own(rows, now) * counts[:, [column for column, _ in known]]
-        places, inverse = self.items.distinct(partners)
-        sums = [np.bincount(inverse, way, len(places)) for way in np.repeat(own, sizes, axis=1) * parts]
-        return places, np.stack(sums) * self._theirs(places, now)
+        read = self._rows.get
+        rows = [read(place) or self._row(place) for place in asked.tolist()]
+        sizes = np.array([len(row.partners) for row in rows], np.int64)
+        partners, parts = (
+            joined([row.partners for row in rows], np.int64),
+            joined([row.parts for row in rows], np.float64),
+        )
+        shifts, pairs = np.array([_shift(now) for now in nows]), bounds_of(sizes)
+        places, edges, at = distinct(partners, pairs[bounds], self.items.scratch)
+        logs = (1.0 - OWN) * (self._masses.values[asked] - np.repeat(shifts, np.diff(bounds)))
+        own = np.exp(np.clip(logs, -_LARGEST, _LARGEST))
+        theirs = self._theirs(places, np.repeat(shifts, np.diff(edges)))
+        sums = [np.bincount(at, np.repeat(way, sizes) * parts, len(places)) for way in own * counts]
+        return Looks(places, edges, np.stack(sums) * theirs, at, parts, pairs, own, theirs)
 
     def top(self, recent: Mapping[str, float], now: int, count: int) -> list[str]:
         """The best neighbours of recent items, best first; equal ones by `Items.ties`."""
         places, scores = self.scores(recent, now)
         return [self.items.ids[place] for place in self.items.ranked(places, alike(scores), count)]
 
-    def pull(self, items: Places, recent: Places, now: int) -> Floats:
-        """How similar each of different items is to each recent one: float64 (len(items), len(recent))."""
-        asked, inverse = np.unique(recent, return_inverse=True)
-        known = [(column, row) for column, place in enumerate(asked.tolist()) if (row := self._row(place)) is not None]
-        pulls = np.zeros((len(items), len(asked)))
-        if known:
-            rows = [row for _, row in known]
-            sizes = [len(row.partners) for row in rows]
-            partners = np.concatenate([row.partners for row in rows])
-            wanted, lines = self.items.located(partners, items)
-            partners, parts = partners[wanted], np.concatenate([row.parts for row in rows])[wanted]
-            own = np.repeat(self._own(rows, now), sizes)[wanted]
-            columns = np.repeat([column for column, _ in known], sizes)[wanted]
-            pulls[lines, columns] = parts * own * self._theirs(partners, now)
-        return pulls[:, inverse]
-
-    def _own(self, rows: Sequence[_Row], now: int) -> Floats:
-        """float64 (n,): what a part of each row's mass weighs, divided by the mass's power."""
-        masses = self._masses.values[[row.place for row in rows]] - _shift(now)
-        return np.exp(np.clip((1.0 - OWN) * masses, -_LARGEST, _LARGEST))
-
-    def _theirs(self, places: Places, now: int) -> Floats:
+    def _theirs(self, places: Places, shifts: Floats) -> Floats:
         """float64 (n,): by what a pair with each is multiplied; 1 where the partner's own row has not come yet."""
         masses = self._masses.values[places]
-        logs = np.clip(THEIRS * (_shift(now) - masses), -_LARGEST, _LARGEST)
+        logs = np.clip(THEIRS * (shifts - masses), -_LARGEST, _LARGEST)
         return np.where(masses == decay.EMPTY, 1.0, np.exp(logs))
 
-    def _row(self, place: int) -> _Row | None:
-        row = self._rows.get(place)
-        if row is not None or place not in self._unread:
-            return row
+    def _row(self, place: int) -> _Row:
+        """A row that was not read yet."""
         mass = self._masses.values[place]
         # An item without an event of its own has no mass that its pairs could be a part of.
-        if mass > decay.EMPTY:
-            partners = self._unread.pop(place)()
-            places = self.items.places(partners)
-            parts = np.fromiter(partners.values(), np.float64, len(partners)) - mass
-            row = self._rows[place] = _Row(place, places, np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
+        if place not in self._unread or mass == decay.EMPTY:
+            return _NO_ROW
+        partners = self._unread.pop(place)()
+        parts = np.fromiter(partners.values(), np.float64, len(partners)) - mass
+        row = _Row(self.items.places(partners), np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
+        self._rows[place] = row
         return row
 
 

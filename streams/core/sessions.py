@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.core import decay
+from streams.core import decay, ragged
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.events import Interaction
-from streams.core.items import NONE, Items, Places, distinct
+from streams.core.items import NONE, Items, Places
 from streams.core.profile import RING
 
 Floats = npt.NDArray[np.float64]
@@ -58,20 +58,65 @@ class Session(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """The rings nearest to a shopper's, and what is in them.
+    """The rings nearest to those of several shoppers, and what is in them.
 
     Attributes:
         similarities: float64 (rings,), above 0.
+        bounds: of the rings, by shopper.
         ring, place: int64 (m,): which of the rings has which item.
+        edges: of the latter, by shopper.
     """
 
     similarities: Floats
+    bounds: Places
     ring: Places
     place: Places
+    edges: Places
 
 
-NOBODY = Alike(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
-"""There is nobody alike."""
+class Votes(NamedTuple):
+    """What is in the rings nearest to those of several shoppers.
+
+    Attributes:
+        places: int64 (n,), each of a shopper's once.
+        bounds: of them, by shopper.
+        scores: float64 (n,), above 0.
+        members: int64 (m,), which of them `Alike.place` is.
+    """
+
+    places: Places
+    bounds: Places
+    scores: Floats
+    members: Places
+
+
+def weighed(weights: Floats, newer: Places) -> Floats:
+    """What interactions count: float64 (n,). weights: float64 (n,), above 0; newer: int64 (n,), how many are newer."""
+    counts: Floats = weights * KEEP**newer
+    return counts
+
+
+def pull(alike: Alike, number: int, lines: Places, columns: Places, shape: tuple[int, int]) -> Floats:
+    """How much the rings of one shopper have both of some items and of others: sums of similarities.
+
+    Args:
+        alike: the rings.
+        number: the shopper's.
+        lines: int64 (members of the shopper's rings,), which of the ones each is, or `NOWHERE`.
+        columns: the same of the others.
+        shape: how many there are of both.
+
+    Returns:
+        float64 `shape`.
+    """
+    first, last = alike.bounds[number : number + 2]
+    ring = alike.ring[alike.edges[number] : alike.edges[number + 1]] - first
+    have, had = (np.zeros((last - first, width)) for width in shape)
+    for table, some in ((have, lines), (had, columns)):
+        hits = np.flatnonzero(some != ragged.NOWHERE)
+        table[ring[hits], some[hits]] = 1.0
+    pulls: Floats = (have * alike.similarities[first:last, None]).T @ had
+    return pulls
 
 
 def session_of(recent: Sequence[Interaction]) -> Session | None:
@@ -122,63 +167,45 @@ class Sessions:
             self._set({row: Session([], 0)})
             self._free.append(row)
 
-    def alike(self, ring: Places, weights: Floats, now: int) -> Alike:
-        """The `NEAREST` rings most like one, and as many more as are alike to the last of them.
+    def alike(self, asked: Places, bounds: Places, counts: Floats, nows: Sequence[int]) -> Alike:
+        """The `NEAREST` rings most like those of several shoppers, and as many more as are alike to the last of them.
 
         Args:
-            ring: int64 (n,), places, oldest first.
-            weights: float64 (n,), of the interactions; those above 0 count.
-            now: event time, Unix milliseconds.
+            asked: int64 (n,), places, each once for a shopper: of what they were for.
+            bounds: of what is asked, by shopper.
+            counts: float64 (n,), what each counts: see `weighed`.
+            nows: by shopper, event time, Unix milliseconds.
         """
         self._read()
-        liked = np.flatnonzero(weights > 0)[::-1]
-        asked, inverse = self.items.distinct(ring[liked])
-        counts = np.bincount(inverse, weights[liked] * KEEP ** np.arange(len(liked)), len(asked))
-        holders = self._holders.values[asked].ravel()
-        rows, holder = distinct(holders, self._scratch)
+        holders, held = self._holders.values[asked].ravel(), HOLDERS * bounds
+        rows, edges, holder = ragged.distinct(holders, held, self._scratch)
         shared = np.bincount(holder, np.repeat(counts, HOLDERS), len(rows))
-        ages = np.minimum(self._times[rows] - now, 0)
+        times = np.repeat(np.array(nows, np.int64), np.diff(edges))
+        ages = np.minimum(self._times[rows] - times, 0)
         similarities = shared * self._roots[rows] * np.exp2(ages / MEMORY_MS)
-        if len(rows) > NEAREST:
-            least = np.partition(similarities, -NEAREST)[-NEAREST]
-            some = np.flatnonzero(similarities >= least)
-            rows, similarities = rows[some], similarities[some]
-        some = np.flatnonzero(similarities)  # nobody is like nobody
-        members = self._members[rows[some]].ravel()
-        there = np.flatnonzero(members != NONE)
-        return Alike(similarities[some], there // RING, members[there])
+        least = np.repeat(ragged.leasts(similarities, edges, NEAREST), np.diff(edges))
+        some = np.flatnonzero((similarities >= least) & (similarities > 0))  # nobody is like nobody
+        owner = ragged.owners(edges)[some]
+        members = self._members[rows[some]]
+        there = members != NONE
+        sizes = np.count_nonzero(there, axis=1)
+        rings, places = np.repeat(np.arange(len(some)), sizes), members[there]
+        found = np.searchsorted(owner, np.arange(len(bounds)))
+        return Alike(similarities[some], found, rings, places, ragged.bounds_of(sizes)[found])
 
-    def scores(self, alike: Alike, masses: Floats, now: int) -> tuple[Places, Floats]:
+    def votes(self, alike: Alike, masses: Floats, nows: Sequence[int]) -> Votes:
         """What is in rings, with the sum of their similarities.
 
         Args:
             alike: the rings.
             masses: float64 (places,), log masses of items' own events.
-            now: event time, Unix milliseconds.
-
-        Returns:
-            int64 (n,) places, each once, and float64 (n,) scores above 0.
+            nows: by shopper, event time, Unix milliseconds.
         """
-        places, inverse = self.items.distinct(alike.place)
-        votes: Floats = np.bincount(inverse, alike.similarities[alike.ring], len(places)).astype(np.float64)
-        logs = masses[places] - decay.log_mass(1.0, now, HALF_LIFE_MS)
-        return places, votes * np.exp(-RARITY * np.maximum(logs, 0.0))
-
-    def pull(self, alike: Alike, items: Places, recent: Places) -> Floats:
-        """How much rings have both of items and recent ones: float64 (items, recent), sums of similarities.
-
-        Args:
-            alike: the rings.
-            items: int64 (n,), places, each once.
-            recent: int64 (m,), places.
-        """
-        asked, inverse = self.items.distinct(recent)
-        have, had = (np.zeros((len(alike.similarities), len(some))) for some in (items, asked))
-        for table, some in ((have, items), (had, asked)):
-            hits, columns = self.items.located(alike.place, some)
-            table[alike.ring[hits], columns] = 1.0
-        pulls: Floats = (have * alike.similarities[:, None]).T @ had
-        return pulls[:, inverse]
+        places, bounds, members = ragged.distinct(alike.place, alike.edges, self.items.scratch)
+        sums: Floats = np.bincount(members, alike.similarities[alike.ring], len(places)).astype(np.float64)
+        shifts = np.array([decay.log_mass(1.0, now, HALF_LIFE_MS) for now in nows])
+        logs = masses[places] - np.repeat(shifts, np.diff(bounds))
+        return Votes(places, bounds, sums * np.exp(-RARITY * np.maximum(logs, 0.0)), members)
 
     def _read(self) -> None:
         unread, self._unread = self._unread, {}

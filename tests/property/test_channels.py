@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from streams.core import profile as profiles
 from streams.core.candidates import buy_again
-from streams.core.channels import ORDER, Visit, fresh, gather, merged
+from streams.core.channels import ORDER, Candidates, Visit, fresh, merged
 from streams.core.events import Interaction
+from streams.core.gathering import gather
 from streams.core.items import tie
 from streams.core.neighbourhood import ASKED_RHO
 from streams.core.policy import Channel, Policy
@@ -37,8 +38,14 @@ def counted(recent: Sequence[Interaction]) -> dict[str, float]:
 
 
 @SETTINGS
-@given(visits(), st.integers(1, 12), st.sets(st.sampled_from(NAMES), max_size=3))
-def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, excluded: set[str]) -> None:
+@given(st.lists(visits(), min_size=1, max_size=3), st.integers(1, 12), st.sets(st.sampled_from(NAMES), max_size=3))
+def test_each_channel_has_its_best_that_are_open(asked: list[Visit], pool: int, excluded: set[str]) -> None:
+    found = gather(asked, STOCK, Policy(pool=pool, excluded=frozenset(excluded))).candidates
+    for visit, candidates in zip(asked, found, strict=True):
+        _has_the_best(visit, candidates, pool, excluded)
+
+
+def _has_the_best(visit: Visit, found: Candidates, pool: int, excluded: set[str]) -> None:
     profile, ids = visit.profile, STOCK.items.ids
     shut = profiles.rejected(profile) | profiles.in_cart(profile) | excluded | {"item-5"}
     bought = profiles.owned(profile)
@@ -59,7 +66,6 @@ def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, exclud
             if item not in shut | bought
         ],
     }
-    found = gather(visit, STOCK, Policy(pool=pool, excluded=frozenset(excluded)))
     told: dict[str, dict[Channel, int]] = {}
     for channel, items in lists.items():
         for rank, item in enumerate(items[:pool], start=1):
@@ -74,5 +80,5 @@ def test_each_channel_has_its_best_that_are_open(visit: Visit, pool: int, exclud
 
 @given(st.lists(st.lists(st.sampled_from(NAMES), unique=True), max_size=4))
 def test_merging_is_by_best_rank(lists: list[list[str]]) -> None:
-    places = merged([STOCK.items.places(one) for one in lists])
+    places = merged([STOCK.items.places(one) for one in lists], STOCK.items)
     assert [STOCK.items.ids[place] for place in places] == merge(lists)

@@ -10,16 +10,18 @@ from hypothesis import strategies as st
 
 from streams.core import decay
 from streams.core.candidates import RRF_K
-from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, gather, ring_of
+from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, ring_of
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
 from streams.core.features import COLUMN, FEATURES, batched, buckets, features
+from streams.core.gathering import gather
 from streams.core.items import Items
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile, fold, purchases
-from streams.core.sessions import Session, Sessions
+from streams.core.ragged import bounds_of, distinct
+from streams.core.sessions import Session, Sessions, weighed
 from streams.core.trending import HALF_LIFE_MS, Board
 from tests.property.strategies import DAY, T0, logs
 
@@ -89,8 +91,11 @@ def _look(visit: Visit, rho: float) -> dict[str, float]:
 def votes(recent: Sequence[Interaction]) -> dict[str, float]:
     """Scores by others' sessions, by the lookup that has an oracle of its own."""
     ring = ring_of(recent, STOCK.items)
-    alike = STOCK.sessions.alike(ring.places, ring.weights, NOW)
-    places, scores = STOCK.sessions.scores(alike, STOCK.neighbourhood.masses, NOW)
+    liked = np.flatnonzero(ring.weights > 0)[::-1]
+    asked, bounds, at = distinct(ring.places[liked], bounds_of([len(liked)]), STOCK.items.scratch)
+    counts = np.bincount(at, weighed(ring.weights[liked], np.arange(len(liked))), len(asked))
+    alike = STOCK.sessions.alike(asked, bounds, counts, [NOW])
+    places, _, scores, _ = STOCK.sessions.votes(alike, STOCK.neighbourhood.masses, [NOW])
     return {STOCK.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
 
 
@@ -163,7 +168,7 @@ def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> 
 @given(st.lists(visits(), min_size=1, max_size=3))
 def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
     policy = Policy(pool=8)
-    found: list[Candidates] = [gather(visit, STOCK, policy) for visit in asked]
+    found: list[Candidates] = gather(asked, STOCK, policy).candidates
     batch = batched(found, WEIGHTS, RRF_K)
     if not len(batch.owner):
         return
@@ -184,14 +189,16 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
 @SETTINGS
 @given(st.lists(visits(), min_size=2, max_size=3))
 def test_nobodys_features_depend_on_who_is_asked_beside_them(asked: list[Visit]) -> None:
-    found = [gather(visit, STOCK, Policy()) for visit in asked]
+    found = gather(asked, STOCK, Policy()).candidates
     together = batched(found, WEIGHTS, RRF_K)
     matrix, had = features(together, found, asked, STOCK)
     for number, visit in enumerate(asked):
-        alone = batched(found[number : number + 1], WEIGHTS, RRF_K)
+        by_oneself = gather([visit], STOCK, Policy()).candidates
+        alone = batched(by_oneself, WEIGHTS, RRF_K)
         rows = together.owner == number
+        assert alone.place.tolist() == together.place[rows].tolist()
         if rows.any():
-            own, own_had = features(alone, found[number : number + 1], [visit], STOCK)
+            own, own_had = features(alone, by_oneself, [visit], STOCK)
             assert (own == matrix[rows]).all()
             assert (own_had == had[rows]).all()
 
@@ -203,7 +210,7 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     near = [Near("intent", STOCK.items.places(["item-1", "item-2"]), np.array([0.5, 0.25], np.float32))]
     both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
     asked = [both[place] for place in places]
-    found = [gather(visit, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0})) for visit in asked]
+    found = gather(asked, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0})).candidates
     batch = batched(found, np.array([1.0, 0, 0, 0, 0, 0]), RRF_K)
     matrix, _ = features(batch, found, asked, STOCK)
     assert batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]

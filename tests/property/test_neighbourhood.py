@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.items import tie
 from streams.core.neighbourhood import OWN, THEIRS, Floats, Neighbourhood
+from streams.core.ragged import bounds_of, parted
 from tests.property.strategies import DAY, T0
 
 NAMES = [f"item-{number}" for number in range(8)]
@@ -33,8 +35,12 @@ def _filled(rows: Rows) -> Neighbourhood:
 
 
 def _pull(neighbourhood: Neighbourhood, items: Iterable[str], recent: Iterable[str], now: int) -> Floats:
-    places = neighbourhood.items.places
-    return neighbourhood.pull(places(items), places(recent), now)
+    asked, ids = list(dict.fromkeys(recent)), neighbourhood.items.ids
+    counts = np.ones((1, len(asked)))
+    looks = neighbourhood.looks(neighbourhood.items.places(asked), bounds_of([len(asked)]), counts, [now])
+    pairs = zip(*looks.pull(np.ones(len(looks.places), np.bool_), len(asked)), strict=True)
+    pulls = {(ids[looks.places[partner]], asked[whose]): pull for partner, whose, pull in pairs}
+    return np.array([[pulls.get((item, other), 0.0) for other in recent] for item in items])
 
 
 def _similarity(rows: Rows, x: str, y: str, later: float) -> float:
@@ -58,6 +64,19 @@ def test_scores_and_pulls(rows: Rows, recent: dict[str, float], days: int) -> No
     pulls = _pull(neighbourhood, NAMES, recent, now)
     for item, row in zip(NAMES, pulls, strict=True):
         assert list(row) == pytest.approx([_similarity(rows, x, item, later) for x in recent])
+
+
+@given(rows, st.lists(st.dictionaries(names, amounts), max_size=4), st.integers(0, 200))
+def test_several_are_answered_as_each_alone(rows: Rows, asked: list[dict[str, float]], days: int) -> None:
+    neighbourhood = _filled(rows)
+    nows = [T0 + (days + number) * DAY for number in range(len(asked))]
+    places = neighbourhood.items.places([item for recent in asked for item in recent])
+    counts = np.array([[count for recent in asked for count in recent.values()]])
+    looks = neighbourhood.looks(places, bounds_of([len(recent) for recent in asked]), counts, nows)
+    lists = parted(looks.places, looks.bounds), parted(looks.scores[0], looks.bounds)
+    for recent, now, near, scores in zip(asked, nows, *lists, strict=True):
+        alone = neighbourhood.scores(recent, now)
+        assert (near.tolist(), scores.tolist()) == (alone[0].tolist(), alone[1].tolist())
 
 
 def test_equal_scores_are_ranked_by_tie() -> None:

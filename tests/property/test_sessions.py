@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import sessions as wire
-from streams.core import decay
+from streams.core import decay, ragged
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.events import Interaction
 from streams.core.items import Items
@@ -24,7 +24,9 @@ from streams.core.sessions import (
     Floats,
     Session,
     Sessions,
+    pull,
     session_of,
+    weighed,
 )
 from streams.engine import rows
 from streams.errors import ContractError
@@ -68,8 +70,19 @@ def _filled(sessions: Sessions, steps: Sequence[tuple[bytes, Session | None]]) -
 
 
 def _asked(sessions: Sessions, ring: Ring) -> Alike:
-    places, weights = sessions.items.places(name for name, _ in ring), np.array([weight for _, weight in ring])
-    return sessions.alike(places, weights, NOW)
+    return _asked_together(sessions, [ring], [NOW])
+
+
+def _asked_together(sessions: Sessions, rings: Sequence[Ring], nows: Sequence[int]) -> Alike:
+    """Ask for several shoppers."""
+    counts: list[dict[str, float]] = [{} for _ in rings]
+    for own, ring in zip(counts, rings, strict=True):
+        liked = [(name, weight) for name, weight in reversed(ring) if weight > 0]
+        for newer, (name, weight) in enumerate(liked):
+            own[name] = own.get(name, 0.0) + float(weighed(np.array([weight]), np.array([newer]))[0])
+    asked = sessions.items.places([name for own in counts for name in own])
+    bounds = ragged.bounds_of([len(own) for own in counts])
+    return sessions.alike(asked, bounds, np.array([count for own in counts for count in own.values()]), nows)
 
 
 def _similarities(left: Told, ring: Ring) -> dict[bytes, float]:
@@ -100,15 +113,47 @@ def test_scores_and_pulls(steps: Sequence[tuple[bytes, Session | None]], ring: R
         / COUNTS[name] ** RARITY
         for name in NAMES
     }
-    places, scores = sessions.scores(alike, masses, NOW)
+    places, _, scores, members = sessions.votes(alike, masses, [NOW])
+    assert (places[members] == alike.place).all()
     assert len(places) == len(set(places.tolist()))
     found = {items.ids[place]: score for place, score in zip(places, scores, strict=True)}
     assert found == pytest.approx({name: score for name, score in expected.items() if score})
     recent = [name for name, _ in ring]
-    pulls = sessions.pull(alike, items.places(NAMES), items.places(recent))
+    lines, columns = (
+        np.array(
+            [those.index(items.ids[place]) if items.ids[place] in those else ragged.NOWHERE for place in alike.place],
+            np.int64,
+        )
+        for those in (NAMES, list(dict.fromkeys(recent)))
+    )
+    by_item = pull(alike, 0, lines, columns, (len(NAMES), len(set(recent))))
+    pulls = by_item[:, [list(dict.fromkeys(recent)).index(name) for name in recent]]
     for name, row in zip(NAMES, pulls, strict=True):
         both = [sum(s for shopper, s in near.items() if {name, other} <= set(left[shopper].items)) for other in recent]
         assert list(row) == pytest.approx(both)
+
+
+@given(steps, st.lists(rings, max_size=4))
+def test_several_are_answered_as_each_alone(
+    steps: Sequence[tuple[bytes, Session | None]], rings: Sequence[Ring]
+) -> None:
+    items, masses = _items()
+    sessions = Sessions(items)
+    _filled(sessions, steps)
+    nows = [NOW + number * DAY for number in range(len(rings))]
+    together = _asked_together(sessions, rings, nows)
+    votes = sessions.votes(together, masses, nows)
+    similarities = ragged.parted(together.similarities, together.bounds)
+    of_members = ragged.parted(together.ring, together.edges), ragged.parted(together.place, together.edges)
+    of_places = ragged.parted(votes.places, votes.bounds), ragged.parted(votes.scores, votes.bounds)
+    for number, (ring, now) in enumerate(zip(rings, nows, strict=True)):
+        alone = _asked_together(sessions, [ring], [now])
+        assert similarities[number].tolist() == alone.similarities.tolist()
+        assert (of_members[0][number] - together.bounds[number]).tolist() == alone.ring.tolist()
+        assert of_members[1][number].tolist() == alone.place.tolist()
+        places, _, scores, _ = sessions.votes(alone, masses, [now])
+        assert of_places[0][number].tolist() == places.tolist()
+        assert of_places[1][number].tolist() == scores.tolist()
 
 
 @given(st.lists(st.tuples(st.sampled_from(SHOPPERS), told), unique_by=(lambda t: t[0], lambda t: t[1].time)), rings)
@@ -128,7 +173,7 @@ def test_of_an_item_the_newest_sessions_are_looked_at() -> None:
     times = [T0 + (n * 37 % 200) * DAY // 10 for n in range(200)]
     for number, time in enumerate(times):
         sessions.update(b"%d" % number, lambda time=time: Session(["item-0"], time))  # type: ignore[misc]
-    alike = sessions.alike(items.places(["item-0"]), np.ones(1), NOW)
+    alike = _asked(sessions, [("item-0", 1.0)])
     newest = sorted(times)[-HOLDERS:]
     assert sorted(alike.similarities) == pytest.approx([0.5 ** ((NOW - time) / MEMORY_MS) for time in newest])
 
@@ -139,7 +184,7 @@ def test_the_nearest_are_asked_and_those_that_are_as_near(apart: int, asked: int
     sessions = Sessions(items)
     for number in range(2 * HOLDERS):  # half of them like the one, half the other
         sessions.update(b"%d" % number, lambda n=number: Session([NAMES[n % 2]], NOW - n * apart))  # type: ignore[misc]
-    alike = sessions.alike(items.places(NAMES[:2]), np.ones(2), NOW)
+    alike = _asked(sessions, [(NAMES[1], 1.0), (NAMES[0], 1.0)])
     assert len(alike.similarities) == asked
 
 
@@ -152,7 +197,7 @@ def test_one_who_is_forgotten_leaves_no_trace() -> None:
     for those in (sessions, other):
         assert len(those) == 0
         those.update(b"bert", lambda: Session(["item-1"], T0))
-        places, scores = those.scores(_asked(those, [("item-0", 1.0), ("item-1", 1.0)]), masses, NOW)
+        places, _, scores, _ = those.votes(_asked(those, [("item-0", 1.0), ("item-1", 1.0)]), masses, [NOW])
         assert [items.ids[place] for place in places] == ["item-1"]
         assert scores[0] > 0
     assert not _asked(sessions, [("item-0", 1.0)]).place.size

@@ -1,0 +1,60 @@
+"""What reasons rest on, against choosing for one item at a time."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.channels import ORDER
+from streams.core.explain import CITED, REASONS, rounded, shared, strongest
+from streams.core.ragged import NOWHERE
+
+floats = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-3000, 3000).map(lambda n: n / 2000)
+
+
+@given(st.lists(floats), st.sampled_from([4, 6]))
+def test_rounding_is_that_of_round(values: list[float], digits: int) -> None:
+    halves = [round(value % 100, digits) + 0.5 * 0.1**digits for value in values]
+    for some in (values, halves):
+        assert rounded(np.array(some, np.float64), digits) == [round(value, digits) for value in some]
+
+
+@st.composite
+def pulls(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Pulls in two ways on the items of some shoppers, some of them alike, and with which items the events were."""
+    shape = tuple(draw(st.integers(0 if place == 2 else 1, 4)) for place in range(3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return rng.integers(-1, 4, (2, *shape)) / 4.0, rng.integers(0, 3, (shape[0], shape[2]))
+
+
+@given(pulls())
+def test_the_strongest_are_cited(case: tuple[np.ndarray, np.ndarray]) -> None:
+    table, codes = case
+    cited = strongest(table, codes)
+    for way, shopper, item in np.ndindex(table.shape[:3]):
+        left, found = table[way, shopper, item].tolist(), []
+        for _ in range(CITED):
+            best = max(left, default=0.0)
+            if best > 0:
+                found.append(left.index(best))
+                left = [0.0 if codes[shopper][n] == codes[shopper][found[-1]] else pull for n, pull in enumerate(left)]
+        found += [NOWHERE] * (CITED - len(found))
+        assert cited[:, way, shopper, item].tolist() == found
+
+
+amounts = st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 2.0]), min_size=len(ORDER), max_size=len(ORDER))
+places = st.lists(st.integers(0, 2), min_size=len(ORDER), max_size=len(ORDER))
+words = st.lists(st.booleans(), min_size=len(ORDER), max_size=len(ORDER))
+
+
+@given(st.lists(st.tuples(amounts, places, words), min_size=1))
+def test_reasons_are_the_largest_that_say_something(items: list[tuple[list[float], list[int], list[bool]]]) -> None:
+    gains, ranks, sayable = (np.array(column) for column in zip(*items, strict=True))
+    found = shared(gains, ranks, sayable)
+    rows = iter(zip(found.columns.tolist(), found.shares.tolist(), strict=True))
+    for count, (gain, rank, said) in zip(found.counts.tolist(), items, strict=True):
+        given_ = {c: max(gain[c], 1e-9 if rank[c] else 0.0) for c in range(len(ORDER))}
+        best = sorted((c for c in given_ if given_[c] > 0 and said[c]), key=lambda c: (-given_[c], ORDER[c]))[:REASONS]
+        told = [next(rows) for _ in range(count)]
+        assert [column for column, _ in told] == best
+        assert np.allclose([share for _, share in told], [given_[c] / sum(given_[b] for b in best) for c in best])
+    assert next(rows, None) is None
