@@ -30,7 +30,7 @@ from streams.core.policy import Policy
 from streams.core.profile import RING, Profile, fold
 from streams.core.ranking import ENOUGH, Model
 from streams.core.sessions import Session
-from streams.core.trending import HALF_LIFE_MS
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
 from streams.edge import Limits
 from streams.lessons import Moment
 from streams.recommender import Shopper
@@ -78,6 +78,7 @@ async def shop(count: int, rng: np.random.Generator) -> tuple[Replica, TimedInde
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     names = [f"item-{number:06}" for number in range(count)]
     masses = 1e5 / (1.0 + rng.permutation(count)) ** 0.8
+    ages = np.random.default_rng(1).integers(1, 400 * DAY_MS, count)
     records = []
     for number, name in enumerate(names):
         item = CatalogueItem(
@@ -89,6 +90,9 @@ async def shop(count: int, rng: np.random.Generator) -> tuple[Replica, TimedInde
             name, available=True, category=f"c{home[number]}", brand=f"b{number % 97}", price=float(1 + number % 50)
         )
         replica.board.update(name, 0, decay.log_mass(float(masses[number]), NOW, HALF_LIFE_MS))
+        replica.items.met(name, NOW - int(ages[number]))
+        found = decay.log_mass(float(masses[number]) * 0.1 * ages[number] / DAY_MS, NOW, DISCOVERY_HALF_LIFE_MS)
+        replica.discoveries.update(name, 0, found)
         vector = codecs.Embedding(number, bytes(codecs.DIGEST_SIZE), "made-up", vectors[number].astype(np.float16))
         records.append((name.encode(), codecs.encode_embedding(vector)))
     await index.upsert(names, vectors)

@@ -19,7 +19,7 @@ from streams import samples, yamltext
 from streams.records import RECORDS, DeadLetter
 from streams.topics import Topic, Topics
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 """Of the contract. A field that is added raises the minor number; a topic's `.v1` never changes its meaning."""
 
 HEADER_PREFIX = "upwell."

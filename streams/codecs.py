@@ -10,7 +10,8 @@
                 Key 0xff ‖ user: what has moved to a user from their anonymous ids,
                 body = msgpack [applied, ids, profile]  (applied = {origin: offset, …}, ids = {shopper: origin, …},
                 profile = as above)
-    trending    body = log_mass f64 little-endian; key = item, or 0xff ‖ segment ‖ 0xff ‖ item (0xff is in no UTF-8)
+    trending    body = log_mass f64 ‖ log_found f64 ‖ first i64, little-endian; version 1 ends with log_mass
+                key = item, or 0xff ‖ segment ‖ 0xff ‖ item (0xff is in no UTF-8)
     erasures    body = time i64 little-endian
     neighbours  body = log_mass f64 little-endian ‖ msgpack [applied, partners]  (maps: applied = {origin: offset, …},
                 partners = {item: log weight, …})
@@ -42,7 +43,7 @@ from streams.errors import ContractError
 
 PROFILE_VERSION = 3
 JOINED_VERSION = 1
-TRENDING_VERSION = 1
+TRENDING_VERSION = 2
 ERASURE_VERSION = 1
 NEIGHBOURS_VERSION = 1
 EMBEDDING_VERSION = 1
@@ -79,6 +80,7 @@ _decode_joined = msgspec.msgpack.Decoder(_JoinedBody).decode
 _decode_neighbours = msgspec.msgpack.Decoder(_NeighboursBody).decode
 _LOG_MASS = struct.Struct("<d")
 _TIME = struct.Struct("<q")
+_POPULARITY = struct.Struct("<ddq")
 _APART = b"\xff"
 DIGEST_SIZE = 16
 
@@ -226,21 +228,23 @@ def popularity_of(key: bytes) -> tuple[str | None, str]:
 
 
 def encode_popularity(popularity: Popularity) -> bytes:
-    """A sum as a row of the `trending` table."""
-    return rows.header(TRENDING_VERSION, popularity.offset) + _LOG_MASS.pack(popularity.log_mass)
+    """An item's sums as a row of the `trending` table."""
+    return rows.header(TRENDING_VERSION, popularity.offset) + _POPULARITY.pack(*popularity[1:])
 
 
 @of_row("trending")
 def decode_popularity(value: bytes | None) -> Popularity:
-    """The sum in a row; nothing for None.
+    """The sums in a row; nothing for None. What version 1 wrote has been there for ever: it does not say since when.
 
     Raises:
-        ContractError: when another version wrote the row, or it is none.
+        ContractError: when a newer version wrote the row, or it is none.
     """
     if value is None:
         return Popularity()
-    (mass,) = _LOG_MASS.unpack(_body(value, TRENDING_VERSION, "trending"))
-    return Popularity(rows.source_offset(value), mass)
+    body = _body(value, TRENDING_VERSION, "trending", oldest=1)
+    if rows.version(value) == 1:
+        return Popularity(rows.source_offset(value), _LOG_MASS.unpack(body)[0], first=0)
+    return Popularity(rows.source_offset(value), *_POPULARITY.unpack(body))
 
 
 def encode_erasure(erasure: Erasure) -> bytes:

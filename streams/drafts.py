@@ -268,7 +268,7 @@ def _relevance(scores: Floats, shortlist: int) -> Floats:
 
 def _stage(candidates: Candidates) -> Stage:
     some = {ORDER[column] for column in np.flatnonzero(candidates.ranks.any(axis=0))}
-    if some - {Channel.POPULAR, Channel.SEGMENT}:
+    if some - {Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED}:
         return Stage.PROFILE
     return Stage.SEGMENT if Channel.SEGMENT in some else Stage.POPULARITY
 

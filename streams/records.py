@@ -72,7 +72,8 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     channel: Annotated[
         str,
         Meta(
-            description="which channel proposed it: content, popular, buy_again, neighbours, segment, sessions, fresh"
+            description="which channel proposed it: "
+            "content, popular, buy_again, neighbours, segment, sessions, discovered, fresh"
         ),
     ]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the score that came through this channel")]

@@ -121,6 +121,7 @@ class Replica:
         self.items = Items()
         """The places of all items, and their facts as columns."""
         self.board = Board(topics.trending.partitions, self.items)
+        self.discoveries = Board(topics.trending.partitions, self.items)
         self.boards: dict[str, Board] = {}
         """Popularity within segments of shoppers, each over places of its own."""
         self._of_segments: dict[str, Places] = {}
@@ -128,7 +129,7 @@ class Replica:
         self._trending_partitions = topics.trending.partitions
         self.neighbourhood = Neighbourhood(self.items)
         self.sessions = Sessions(self.items)
-        self.stock = Stock(self.items, self.board, self.neighbourhood, self.sessions)
+        self.stock = Stock(self.items, self.board, self.discoveries, self.neighbourhood, self.sessions)
         self.ranker = Ranker()
         """What the shop has learnt of ranking."""
         self._heads: dict[int, HeadRow] = {}
@@ -293,8 +294,13 @@ class Replica:
             if record.key and record.value:
                 segment, item = codecs.popularity_of(record.key)
                 board = self.board if segment is None else self._board(segment)
+                popularity = codecs.decode_popularity(record.value)
                 if board is not None:
-                    board.update(item, record.partition, codecs.decode_popularity(record.value).log_mass)
+                    board.update(item, record.partition, popularity.log_mass)
+                if segment is None:
+                    self.items.met(item, popularity.first)
+                    if popularity.log_found > decay.EMPTY:
+                        self.discoveries.update(item, record.partition, popularity.log_found)
 
     def segment(self, profile: Profile) -> str:
         """The finest segment of a shopper of which enough is known to tell what is popular there; empty for none."""

@@ -156,7 +156,8 @@ def topics(prefix: str = "shop", partitions: int = 4) -> Topics:
         trending=Topic(
             name=f"{prefix}.trending.v1",
             key="item id; with a segment of shoppers before it, between bytes 0xff, for popularity within the segment",
-            value="binary decayed popularity of the item within this partition's events (streams/codecs.py)",
+            value="binary decayed popularity of the item within this partition's events, of all and of those by which "
+            "shoppers discover it, and when the first was (streams/codecs.py)",
             about="Live popularity, read whole by every worker and summed over partitions.",
             partitions=partitions,
             compacted=True,

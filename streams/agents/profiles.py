@@ -16,7 +16,7 @@ from streams.core.erasure import Erasure
 from streams.core.events import Arrival
 from streams.core.merging import Joined
 from streams.core.policy import Policy
-from streams.core.profile import Profile
+from streams.core.profile import Absorbed, Profile
 from streams.core.ranking import Example
 from streams.edge import AcceptedEvent, Limits, accept_event, erasure_of
 from streams.engine.effects import Batch, Effects, Output, Reader, Rejection, Row
@@ -33,6 +33,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 class _Update(NamedTuple):
     """A shopper's events of this batch, in offset order, those among them that are new, the profile before and after.
 
+    `discoveries` are the offsets of those by which they discovered an item.
+
     Without events the shopper is erased, and the profile empty, or of after the erasure. `joined` is what has moved to
     them from anonymous ids.
     """
@@ -42,6 +44,7 @@ class _Update(NamedTuple):
     new: list[Arrival]
     before: Profile
     profile: Profile
+    discoveries: frozenset[int]
     joined: Joined
 
     @property
@@ -232,8 +235,9 @@ class ProfilesHandler:
                     key = codecs.popularity_key(arrival.interaction.item, segment)
                     by_key.setdefault(key, []).append(arrival)
         before = [codecs.decode_popularity(row) for row in read("trending", list(by_key))]
+        discoveries = frozenset[int]().union(*(update.discoveries for update in updates))
         return [
-            (key, codecs.encode_popularity(trending.fold(old, sorted(arrivals))))
+            (key, codecs.encode_popularity(trending.fold(old, sorted(arrivals), discoveries)))
             for (key, arrivals), old in zip(by_key.items(), before, strict=True)
         ]
 
@@ -321,8 +325,10 @@ def _updates(
             before = Profile()
         arrivals = [event.arrival for event in events]
         new = profiles.fresh(before, arrivals)
-        after = profiles.absorb(before, new, arrivals[-1].offset, limits.half_lives) if arrivals else before
-        updates.append(_Update(shopper, events, new, before, after, Joined() if shopper in asked else joined))
+        after = Absorbed(before)
+        if arrivals:
+            after = profiles.absorbed(before, new, arrivals[-1].offset, limits.half_lives)
+        updates.append(_Update(shopper, events, new, before, *after, Joined() if shopper in asked else joined))
     return updates
 
 

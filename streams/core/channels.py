@@ -5,7 +5,8 @@
     within the segment ─► segment ────┼─► open to the shopper ─► Pool (owner, place, rank by channel, values)
     habits ─────────────► buy_again ──┤
     neighbourhood ──────► neighbours ─┤
-    others' sessions ───► sessions ───┘
+    others' sessions ───► sessions ───┤
+    what others find ───► discovered ─┘
 
 Channels speak different languages (a cosine, a count, a mass). Fusion therefore asks for ranks alone; the ranker gets
 the values, too (`features`).
@@ -29,7 +30,10 @@ from streams.core.trending import Board
 
 Floats = npt.NDArray[np.float64]
 
-ORDER = (Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT, Channel.SESSIONS)
+ORDER = (
+    Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT, Channel.SESSIONS,
+    Channel.DISCOVERED,
+)  # fmt: skip
 """Of the columns of `Pool.ranks`."""
 
 FILTERED = 4
@@ -57,10 +61,11 @@ class Ring(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What is known of all items, over the same places."""
+    """What is known of all items, over the same places. On the boards are popularity and discoveries."""
 
     items: Items
     board: Board
+    discoveries: Board
     neighbourhood: Neighbourhood
     sessions: Sessions
 

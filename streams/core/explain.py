@@ -157,9 +157,11 @@ class Words:
         return said
 
     def of_rank(self, channel: Channel, rank: int) -> str:
-        """Why an item is there that is popular. rank: the one that the channel gave it, 0 for none."""
+        """Why an item is there that is popular or discovered. rank: the one that the channel gave it, 0 for none."""
         if channel is Channel.SEGMENT:
             return f"popular with {in_words(self._segment)} (number {rank})"
+        if channel is Channel.DISCOVERED:
+            return f"what others discover now (number {rank})"
         return f"popular now (number {rank})" if rank else "popular lately"
 
     def of_habit(self, item: str) -> tuple[str, Interaction]:

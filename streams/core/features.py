@@ -17,7 +17,7 @@ from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS, HOUR_MS, log_mass
 from streams.core.items import NONE, Places
 from streams.core.policy import Channel
-from streams.core.trending import HALF_LIFE_MS
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
@@ -31,7 +31,7 @@ class Feature(NamedTuple):
 
 
 _C, _P, _B, _N, _S = Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT
-_O = Channel.SESSIONS
+_O, _D = Channel.SESSIONS, Channel.DISCOVERED
 FEATURES = (
     Feature("fused", _P),  # put down to the channels that it is fused from
     Feature("rank_content", _C),
@@ -40,6 +40,7 @@ FEATURES = (
     Feature("rank_neighbours", _N),
     Feature("rank_segment", _S),
     Feature("rank_sessions", _O),
+    Feature("rank_discovered", _D),
     Feature("cosine", _C),
     Feature("cosine_intent", _C),
     Feature("cosine_long", _C),
@@ -54,6 +55,9 @@ FEATURES = (
     Feature("mass", _P),
     Feature("trend", _P),
     Feature("scarce", _P),
+    Feature("age", _P),
+    Feature("found", _D),
+    Feature("found_share", _D),
     Feature("price_gap", _C),
     Feature("dearer", _C),
     Feature("category", _C),
@@ -134,12 +138,12 @@ def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit],
     best = np.zeros(len(visits))
     np.maximum.at(best, batch.owner, batch.fused)
     columns[FUSED] = batch.fused / best[batch.owner]
-    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:7], where=batch.ranks.T > 0)
-    columns[7:10] = np.concatenate([one.cosines for one in found]).T
+    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:8], where=batch.ranks.T > 0)
+    columns[8:11] = np.concatenate([one.cosines for one in found]).T
     looks = np.concatenate([one.looks for one in found]).T
     looks = np.vstack((looks, np.concatenate([one.votes for one in found])))
-    columns[[10, 12, 14]] = looks
-    columns[[11, 13, 15]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
+    columns[[11, 13, 15]] = looks
+    columns[[12, 14, 16]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
     ring = _ring_of(found)
     keys = _Keys(batch, len(stock.items))
@@ -172,6 +176,12 @@ def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> Non
     columns[COLUMN["mass"]] = np.log1p(counts) / 6.0
     columns[COLUMN["trend"]] = np.log((counts + 0.3) / (longer + 1.0)) / 3.0
     columns[COLUMN["scarce"]] = 1.0 / (1.0 + counts)
+    later = np.array([log_mass(1.0, time, DISCOVERY_HALF_LIFE_MS) for time in now.tolist()])[batch.owner]
+    found = np.exp(np.minimum(stock.discoveries.totals[batch.place] - later, 50.0))
+    ages = np.maximum(now[batch.owner] - stock.items.first.values[batch.place], 0)
+    columns[COLUMN["age"]] = np.log1p(ages / DAY_MS) / 6.0
+    columns[COLUMN["found"]] = np.log1p(found) / 6.0
+    columns[COLUMN["found_share"]] = np.log((found + 0.3) / (counts + 1.0)) / 3.0
 
 
 class _Ring(NamedTuple):

@@ -169,7 +169,8 @@ def _doings(visits: Sequence[Visit], items: Items) -> Doings:
 
 def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequence[tuple[Places, Places]]) -> _Open:
     """Go through the shoppers: what is open to each of all that was found."""
-    items, weights, order = stock.items, policy.channel_weights, stock.board.order()
+    items, weights = stock.items, policy.channel_weights
+    popular, discovered = stock.board.order(), stock.discoveries.order()
     excluded = items.places(policy.excluded)
     turned_down = [profiles.rejected(visit.profile) | profiles.in_cart(visit.profile) for visit in visits]
     barred = _places(turned_down, items)
@@ -197,7 +198,10 @@ def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequ
             begin, end = spans[source][number : number + 2]
             np.take(shut, places[begin:end], out=opened.shut[source][begin:end])
         nearest = merged([near.places for near in visit.near], items)
-        asked = {Channel.CONTENT: nearest, Channel.POPULAR: order, Channel.SEGMENT: visit.popular}
+        asked = {
+            Channel.CONTENT: nearest, Channel.POPULAR: popular, Channel.SEGMENT: visit.popular,
+            Channel.DISCOVERED: discovered,
+        }  # fmt: skip
         opened.lists.append(
             [
                 first(visit, asked[channel]) if channel in asked and weights.get(channel) else _NOTHING

@@ -17,6 +17,9 @@ T = TypeVar("T", bound=np.generic)
 NONE = -1
 """The code of a category or brand that an item lacks."""
 
+NEVER = 2**63 - 1
+"""The time of what has not happened yet."""
+
 _BEGIN = 1024
 
 
@@ -42,6 +45,7 @@ class Items:
         available: bool, in the catalogue and can be bought.
         category, brand: int32 codes, `NONE` without one. The category is the finest.
         log_price: float64, NaN without a price above 0.
+        first: int64, time of the earliest event, Unix milliseconds; `NEVER` without one.
     """
 
     def __init__(self) -> None:
@@ -55,6 +59,7 @@ class Items:
         self.category: Column[np.int32] = self.column(np.int32, NONE)
         self.brand: Column[np.int32] = self.column(np.int32, NONE)
         self.log_price: Column[np.float64] = self.column(np.float64, np.nan)
+        self.first: Column[np.int64] = self.column(np.int64, NEVER)
         # Of no meaning between two questions: what makes a question cost what it asks of, not as much as all items.
         self._scratch: Column[np.int64] = self.column(np.int64, 0)
 
@@ -107,6 +112,11 @@ class Items:
         self.category.values[place] = self._code(category)
         self.brand.values[place] = self._code(brand)
         self.log_price.values[place] = np.log(price) if price is not None and 0 < price < np.inf else np.nan
+
+    def met(self, item: str, time: int) -> None:
+        """Something was done with an item at a time, maybe earlier than is known."""
+        place = self.place(item)
+        self.first.values[place] = min(self.first.values[place], time)
 
     def forget(self, item: str) -> None:
         """The catalogue has the item no more."""

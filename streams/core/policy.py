@@ -18,6 +18,7 @@ class Channel(StrEnum):
     NEIGHBOURS = "neighbours"
     SEGMENT = "segment"
     SESSIONS = "sessions"
+    DISCOVERED = "discovered"
     FRESH = "fresh"
     """By exploration alone, which `Policy.exploration` sets."""
 
@@ -50,10 +51,11 @@ class Policy:
         default_factory=lambda: {
             Channel.CONTENT: 0.25,
             Channel.POPULAR: 0.25,
-            Channel.BUY_AGAIN: 1.3,
+            Channel.BUY_AGAIN: 1.6,
             Channel.NEIGHBOURS: 0.25,
             Channel.SEGMENT: 0.25,
             Channel.SESSIONS: 0.25,
+            Channel.DISCOVERED: 0.25,
         }
     )
     diversity: float = 0.9

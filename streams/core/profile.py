@@ -110,12 +110,29 @@ def fold(profile: Profile, arrivals: Sequence[Arrival], half_lives: HalfLives = 
 
 def absorb(profile: Profile, new: Iterable[Arrival], offset: int, half_lives: HalfLives = HALF_LIVES) -> Profile:
     """Apply what `fresh` let through of a shopper's arrivals, the last of which is at `offset`."""
+    return absorbed(profile, new, offset, half_lives).profile
+
+
+class Absorbed(NamedTuple):
+    """A profile, and the offsets of the arrivals that went into it last by which the shopper discovered an item.
+
+    An item is discovered by a positive event of a shopper who did anything before its time, and was never for the item
+    as far as is remembered.
+    """
+
+    profile: Profile
+    discoveries: frozenset[int] = frozenset()
+
+
+def absorbed(profile: Profile, new: Iterable[Arrival], offset: int, half_lives: HalfLives = HALF_LIVES) -> Absorbed:
+    """The same as `absorb`, with what was discovered: a function of the arrivals, however they are cut."""
     if offset <= profile.offset:
-        return profile
+        return Absorbed(profile)
     profile = rebased(profile, half_lives.habits_ms)
     recent, shown, seen = list(profile.recent), list(profile.shown), list(profile.seen)
     habits, past, against = dict(profile.habits), dict(profile.past), dict(profile.against)
     attributes, alias = profile.attributes, profile.alias
+    discoveries = []
     for arrival in new:
         seen.append(fingerprint(arrival.event))
         attributes = learn(attributes, arrival.told)
@@ -125,6 +142,9 @@ def absorb(profile: Profile, new: Iterable[Arrival], offset: int, half_lives: Ha
             continue
         if interaction.type is EventType.IMPRESSION:
             _insert(shown, Impression(interaction.item, interaction.time), SHOWN)
+        known = interaction.item in habits or interaction.item in past
+        if interaction.weight > 0 and not known and _been_here(recent, interaction.time):
+            discoveries.append(arrival.offset)
         remember(recent, interaction)
         if interaction.weight > 0 and interaction.type is EventType.PURCHASE:
             memory.bought(habits, interaction, profile.habits_ms)
@@ -132,10 +152,16 @@ def absorb(profile: Profile, new: Iterable[Arrival], offset: int, half_lives: Ha
             memory.liked(past, interaction, profile.habits_ms)
         elif interaction.weight < 0 and interaction.type in memory.LASTING:
             memory.turned_down(against, interaction)
-    return Profile(
+    after = Profile(
         offset, tuple(recent), habits, tuple(seen[-SEEN:]), attributes, past, against, tuple(shown), alias,
         profile.habits_ms,
     )  # fmt: skip
+    return Absorbed(after, frozenset(discoveries))
+
+
+def _been_here(recent: Sequence[Interaction], time: int) -> bool:
+    """Whether a shopper with these recent interactions did anything before a time."""
+    return bool(recent) and (recent[0].time < time or len(recent) == RING)
 
 
 def remember(recent: list[Interaction], interaction: Interaction) -> None:

@@ -4,8 +4,9 @@
 
 Each context has weights of its own that are added up, so what there is little of leans on what there is much of. An
 example is a moment at which a shopper did something: the candidates as of just before, and which of them it was. The
-loss is the cross-entropy of a softmax over the candidates (Cao et al., "Learning to rank: from pairwise approach to
-listwise approach", ICML 2007: ListNet), the step AdaGrad's (Duchi, Hazan & Singer, JMLR 2011).
+loss is the cross-entropy of a softmax (Cao et al., "Learning to rank: from pairwise approach to listwise approach",
+ICML 2007: ListNet) over each of the chosen by itself with all that were not: those of one basket do not compete. Many
+count as the square root of how many they are. The step is AdaGrad's (Duchi, Hazan & Singer, JMLR 2011).
 
 **A guard.** Before a step, each example is ranked by three models: fusion (what the weights are at first), decayed
 popularity, and the weights as they are. Their NDCG is kept as a running mean, and whoever leads it ranks.
@@ -49,6 +50,7 @@ CUT = 20
 """Of the guard's NDCG."""
 
 _FIRST_SQUARE = 1e-2
+_TINY = 1e-300
 
 
 _CHANNELS = np.array([
@@ -161,7 +163,11 @@ class Ranker:
     def _step(self, example: Example, rate: float) -> None:
         logits = self.logits(example)
         odds = np.exp(logits - logits.max()) * example.stands_for
-        slopes = example.chosen / np.count_nonzero(example.chosen) - odds / odds.sum()
+        chosen, others = odds[example.chosen], odds[~example.chosen].sum()
+        either = np.maximum(chosen + others, _TINY)
+        slopes = -odds * (1.0 / either).sum()
+        slopes[example.chosen] = others / either
+        slopes /= np.sqrt(len(chosen))
         steps = slopes[:, None] * example.features
         total = steps.sum(axis=0)
         had = steps[example.had].sum(axis=0)

@@ -1,10 +1,11 @@
-"""Live popularity: decayed weight of what all shoppers did with an item.
+"""Live popularity: decayed weight of what all shoppers did with an item, and of what they discovered it with.
 
 Each event partition keeps its own sums (one writer each), which anyone may add up. Negative and weightless events
-do not count.
+do not count. A *discovery* is an event by which a shopper who has been here before comes to an item that they never had
+to do with (`profile.absorbed`): what is popular with those who have it already says little to those who have not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,33 +13,50 @@ import numpy.typing as npt
 
 from streams.core import decay
 from streams.core.events import Arrival
-from streams.core.items import Items
+from streams.core.items import NEVER, Items
 
 HALF_LIFE_MS = 7.0 * decay.DAY_MS
 """An event counts half as much after this time."""
 
+DISCOVERY_HALF_LIFE_MS = 14.0 * decay.DAY_MS
+"""A discovery counts half as much after this time: there are fewer of them."""
 
 FEW = 8
 """An order is mended, not made anew, where fewer than one in so many items changed."""
 
 
 class Popularity(NamedTuple):
-    """Sum of one item within one partition: log of the forward-decayed weight, and the last offset in it."""
+    """Sums of one item within one partition.
+
+    Attributes:
+        offset: the last one in it.
+        log_mass: log of the forward-decayed weight of its events.
+        log_found: the same of its discoveries.
+        first: time of the earliest event, Unix milliseconds; `NEVER` before there is one.
+    """
 
     offset: int = -1
     log_mass: float = decay.EMPTY
+    log_found: float = decay.EMPTY
+    first: int = NEVER
 
 
-def fold(popularity: Popularity, arrivals: Iterable[Arrival]) -> Popularity:
-    """Add an item's arrivals, in offset order; those at or below the offset were added before."""
-    offset, mass = popularity
+def fold(popularity: Popularity, arrivals: Iterable[Arrival], discoveries: Container[int] = ()) -> Popularity:
+    """Add an item's arrivals, in offset order; those at or below the offset were added before.
+
+    discoveries: offsets of those among them that are.
+    """
+    offset, mass, found, first = popularity
     for arrival in arrivals:
         if arrival.offset <= offset or arrival.interaction is None:
             continue
         offset = arrival.offset
-        if arrival.interaction.weight > 0:
-            mass = decay.add(mass, decay.log_mass(arrival.interaction.weight, arrival.interaction.time, HALF_LIFE_MS))
-    return Popularity(offset, mass)
+        _, _, weight, time = arrival.interaction
+        if weight > 0:
+            mass, first = decay.add(mass, decay.log_mass(weight, time, HALF_LIFE_MS)), min(first, time)
+            if offset in discoveries:
+                found = decay.add(found, decay.log_mass(weight, time, DISCOVERY_HALF_LIFE_MS))
+    return Popularity(offset, mass, found, first)
 
 
 class Board:

@@ -65,6 +65,7 @@ def _has_the_best(visit: Visit, found: Candidates, pool: int, excluded: set[str]
             for item in sorted(others, key=lambda item: (-round(math.log(others[item]), 9), tie(item)))
             if item not in shut | bought
         ],
+        Channel.DISCOVERED: [item for item in STOCK.discoveries.top(12) if item not in shut | bought],
     }
     told: dict[str, dict[Channel, int]] = {}
     for channel, items in lists.items():

@@ -1,6 +1,7 @@
 """Rows survive the way to bytes and back, and refuse what they cannot read."""
 
 import contextlib
+import struct
 from collections.abc import Callable
 
 import msgspec
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 
 from streams import codecs, ranking_codec, transfers
 from streams.codecs import DIGEST_SIZE, Embedding
+from streams.core import decay
 from streams.core.cooccurrence import Delta, Neighbours
 from streams.core.erasure import Erasure
 from streams.core.events import Arrival, EventType, Interaction
+from streams.core.items import NEVER
 from streams.core.merging import Joined
 from streams.core.profile import Profile, fold
 from streams.core.trending import Popularity
@@ -21,6 +24,8 @@ from streams.engine import rows
 from streams.errors import ContractError
 from streams.ranking_codec import Learnt
 from tests.property.strategies import logs
+
+floats = st.floats(allow_nan=False)
 
 
 @given(logs())
@@ -58,11 +63,16 @@ def test_erasures(erasure: Erasure) -> None:
     assert rows.source_offset(row) == erasure.offset
 
 
-@given(st.integers(-1, 2**62), st.floats(allow_nan=False))
-def test_popularity(offset: int, mass: float) -> None:
-    row = codecs.encode_popularity(Popularity(offset, mass))
-    assert codecs.decode_popularity(row) == Popularity(offset, mass)
-    assert rows.source_offset(row) == offset
+@given(st.builds(Popularity, st.integers(-1, 2**62), floats, floats, st.integers(-1, NEVER)))
+def test_popularity(popularity: Popularity) -> None:
+    row = codecs.encode_popularity(popularity)
+    assert codecs.decode_popularity(row) == popularity
+    assert rows.source_offset(row) == popularity.offset
+
+
+def test_popularity_of_version_1_has_been_there_for_ever() -> None:
+    row = rows.header(1, 7) + struct.pack("<d", 0.5)
+    assert codecs.decode_popularity(row) == Popularity(7, 0.5, decay.EMPTY, 0)
 
 
 @given(

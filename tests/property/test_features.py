@@ -22,7 +22,7 @@ from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile, fold, purchases
 from streams.core.ragged import bounds_of, distinct
 from streams.core.sessions import Session, Sessions, weighed
-from streams.core.trending import HALF_LIFE_MS, Board
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, Board
 from tests.property.strategies import DAY, T0, logs
 
 SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,17 +44,21 @@ def _facts(number: int) -> dict[str, object]:
 
 def _stock() -> Stock:
     items = Items()
-    board, beside, others = Board(1, items), Neighbourhood(items), Sessions(items)
+    board, discoveries, beside, others = Board(1, items), Board(1, items), Neighbourhood(items), Sessions(items)
     for number, name in enumerate(NAMES):
         items.describe(name, **_facts(number))  # type: ignore[arg-type]
         if number % 4:
             board.update(name, 0, decay.log_mass(1.0 + number, NOW, HALF_LIFE_MS))
+            items.met(name, NOW - number**2 * DAY)
+            items.met(name, NOW - DAY)
             mass = decay.log_mass(2.0 + number, NOW, PAIR_HALF_LIFE_MS)
             partners = {NAMES[(number * step) % 12]: mass - step for step in (5, 7)}
             beside.update(name, mass, partners.copy)
+        if number % 3:
+            discoveries.update(name, 0, decay.log_mass(3.0 + number * 7 % 12, NOW, DISCOVERY_HALF_LIFE_MS))
         both = [name, NAMES[(number * 5 + 3) % 12]]
         others.update(name.encode(), lambda items=both, age=number: Session(items, NOW - age * DAY))  # type: ignore[misc]
-    return Stock(items, board, beside, others)
+    return Stock(items, board, discoveries, beside, others)
 
 
 STOCK = _stock()
@@ -99,6 +103,24 @@ def votes(recent: Sequence[Interaction]) -> dict[str, float]:
     return {STOCK.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
 
 
+def _plain_popularity(item: str) -> dict[str, float]:
+    """Those of them that say how popular an item is."""
+    number, place, found = NAMES.index(item), STOCK.items.place(item), {}
+    mass, most = STOCK.board.total(item), max(STOCK.board.total(name) for name in NAMES)
+    found["popularity"] = math.exp(mass - most)
+    found["popularity_log"] = 1.0 + math.log(found["popularity"] + 1e-4) / math.log(1e4)
+    count = math.exp(mass - decay.log_mass(1.0, NOW, HALF_LIFE_MS))
+    longer = math.exp(STOCK.neighbourhood.masses[place] - decay.log_mass(1.0, NOW, PAIR_HALF_LIFE_MS))
+    found["mass"] = math.log1p(count) / 6.0
+    found["trend"] = math.log((count + 0.3) / (longer + 1.0)) / 3.0
+    found["scarce"] = 1.0 / (1.0 + count)
+    found["age"] = math.log1p(max(number**2, 1) if number % 4 else 0) / 6.0
+    discoveries = 3.0 + number * 7 % 12 if number % 3 else 0.0
+    found["found"] = math.log1p(discoveries) / 6.0
+    found["found_share"] = math.log((discoveries + 0.3) / (count + 1.0)) / 3.0
+    return found
+
+
 def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> dict[str, float]:
     """The features of an item for a shopper."""
     facts = [_facts(NAMES.index(name)) for name in NAMES]
@@ -111,7 +133,7 @@ def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> 
     total = sum(event.weight for event in liked)
     found = {"fused": fused, "bias": 1.0}
     for channel, name in zip(
-        ORDER, ("content", "popular", "buy_again", "neighbours", "segment", "sessions"), strict=True
+        ORDER, ("content", "popular", "buy_again", "neighbours", "segment", "sessions", "discovered"), strict=True
     ):
         found[f"rank_{name}"] = 5.0 / (5.0 + ranks[channel]) if channel in ranks else 0.0
     cosines = {
@@ -126,14 +148,7 @@ def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> 
     for name, scores in looks.items():
         found[name] = scores.get(item, 0.0) / max(scores.values(), default=1.0)
         found[f"{name}_log"] = 1.0 + math.log(found[name] + 1e-3) / math.log(1e3)
-    mass, most = STOCK.board.total(item), max(STOCK.board.total(name) for name in NAMES)
-    found["popularity"] = math.exp(mass - most)
-    found["popularity_log"] = 1.0 + math.log(found["popularity"] + 1e-4) / math.log(1e4)
-    count = math.exp(mass - decay.log_mass(1.0, NOW, HALF_LIFE_MS))
-    longer = math.exp(STOCK.neighbourhood.masses[place] - decay.log_mass(1.0, NOW, PAIR_HALF_LIFE_MS))
-    found["mass"] = math.log1p(count) / 6.0
-    found["trend"] = math.log((count + 0.3) / (longer + 1.0)) / 3.0
-    found["scarce"] = 1.0 / (1.0 + count)
+    found |= _plain_popularity(item)
     paid = [(event.weight, math.log(price[event.item])) for event in liked if price[event.item]]  # type: ignore[arg-type]
     gap = 0.0
     if paid and own["price"]:
@@ -211,7 +226,7 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
     asked = [both[place] for place in places]
     found = gather(asked, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0})).candidates
-    batch = batched(found, np.array([1.0, 0, 0, 0, 0, 0]), RRF_K)
+    batch = batched(found, np.eye(len(ORDER))[0], RRF_K)
     matrix, _ = features(batch, found, asked, STOCK)
     assert batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
     assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()

@@ -12,7 +12,7 @@ from streams.core import profile as profiles
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
 from streams.core.halflives import HABIT_HALF_LIFE_MS, HALF_LIVES, IMPRESSION_HALF_LIFE_MS, HalfLives, half_lives
 from streams.core.memory import AGAINST, HABITS, PAST, PAST_MOST
-from streams.core.profile import RING, SEEN, SHOWN, Profile, fold, fresh
+from streams.core.profile import RING, SEEN, SHOWN, Profile, absorbed, fold, fresh
 from tests.property.strategies import DAY, T0, logs
 
 IMPRESSION = EventType.IMPRESSION
@@ -201,10 +201,36 @@ def test_the_long_memory_is_bounded() -> None:
 @given(logs(), st.lists(st.integers(0, 80), max_size=6))
 def test_batches_do_not_matter(log: list[Arrival], cuts: list[int]) -> None:
     edges = sorted({0, len(log), *(cut for cut in cuts if cut < len(log))})
-    profile = Profile()
+    profile, found = Profile(), frozenset[int]()
     for begin, end in pairwise(edges):
-        profile = fold(profile, log[begin:end])
+        profile, more = absorbed(profile, log[begin:end], log[end - 1].offset)
+        found |= more
     assert profile == fold(Profile(), log)
+    assert found == discovered(log)
+
+
+def discovered(log: list[Arrival]) -> set[int]:
+    """Offsets of the arrivals that come to an item for the first time, of a shopper who did something before."""
+    before: list[Interaction] = []
+    found = set()
+    for arrival in log:
+        event = arrival.interaction
+        assert event is not None
+        known = {other.item for other in before if other.weight > 0}
+        been_here = len(before) >= RING or any(other.time < event.time for other in before)
+        if event.weight > 0 and event.item not in known and been_here:
+            found.add(arrival.offset)
+        if event.weight or event.type is not EventType.IMPRESSION:
+            before.append(event)
+    return found
+
+
+def test_who_comes_for_the_first_time_discovers_nothing() -> None:
+    basket = [Arrival(n, f"{n}", Interaction(f"item-{n}", EventType.PURCHASE, 1.0, T0)) for n in range(5)]
+    profile, found = absorbed(Profile(), basket, 4)
+    assert found == set()
+    later = Interaction("item-9", EventType.PURCHASE, 1.0, T0 + 1)
+    assert absorbed(profile, [Arrival(5, "5", later), Arrival(6, "6", later)], 6).discoveries == {5}
 
 
 @given(logs(), st.integers(0, 80), st.integers(0, 80))

@@ -56,13 +56,16 @@ def _logit(weights: np.ndarray, example: Example, row: int) -> float:
 
 
 def _loss(weights: np.ndarray, example: Example) -> float:
-    """Cross-entropy of the softmax over candidates, each as often as it stands for others."""
+    """Cross-entropy of each of the chosen among those that were not, each as often as it stands for others."""
     logits = [_logit(weights, example, row) for row in range(len(example.chosen))]
-    total = math.log(
-        sum(math.exp(logit) * float(stands) for logit, stands in zip(logits, example.stands_for, strict=True))
-    )
-    own = [logit - total for logit, chosen in zip(logits, example.chosen, strict=True) if chosen]
-    return -sum(own) / len(own)
+    odds = [math.exp(logit) * float(stands) for logit, stands in zip(logits, example.stands_for, strict=True)]
+    others = sum(odd for odd, chosen in zip(odds, example.chosen, strict=True) if not chosen)
+    own = [
+        logit - math.log(odd + others)
+        for logit, odd, chosen in zip(logits, odds, example.chosen, strict=True)
+        if chosen
+    ]
+    return -sum(own) / math.sqrt(len(own))
 
 
 @given(examples(most=8), st.integers(0, BLOCKS - 1), st.integers(0, K - 1))

@@ -91,7 +91,8 @@ def oracle(log: list[Partition]) -> tuple[dict[tuple[int, bytes], bytes], dict[t
             for fresh in profile.fresh(before, [arrival]):
                 if fresh.interaction is not None and fresh.interaction.weight > 0:
                     what = record.partition, fresh.interaction.item.encode()
-                    sums[what] = trending.fold(sums.get(what, Popularity()), [fresh])
+                    found = profile.absorbed(before, [fresh], fresh.offset).discoveries
+                    sums[what] = trending.fold(sums.get(what, Popularity()), [fresh], found)
             people[who] = profile.fold(before, [arrival])
     return (
         {who: codecs.encode_profile(row) for who, row in people.items()},

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.events import Arrival
-from streams.core.items import tie
-from streams.core.trending import HALF_LIFE_MS, Board, Popularity, fold
+from streams.core.items import NEVER, tie
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, Board, Popularity, fold
 from tests.property.strategies import T0, items, logs
 
 
-def plain_sum(log: list[Arrival]) -> float:
+def plain_sum(log: list[Arrival], half_life: float = HALF_LIFE_MS) -> float:
     return sum(
-        arrival.interaction.weight * 2.0 ** ((arrival.interaction.time - T0) / HALF_LIFE_MS)
+        arrival.interaction.weight * 2.0 ** ((arrival.interaction.time - T0) / half_life)
         for arrival in log
         if arrival.interaction and arrival.interaction.weight > 0
     )
@@ -26,10 +26,19 @@ def test_the_fold_is_the_decayed_sum(log: list[Arrival]) -> None:
     assert math.exp(mass) == pytest.approx(plain_sum(log))
 
 
-@given(logs(), st.integers(0, 80), st.integers(0, 80))
-def test_redelivery_changes_nothing(log: list[Arrival], begin: int, end: int) -> None:
-    once = fold(Popularity(), log)
-    assert fold(once, log[begin:end]) == once
+@given(logs(), st.sets(st.integers(0, 240)))
+def test_discoveries_are_summed_apart_and_the_first_event_is_remembered(log: list[Arrival], found: set[int]) -> None:
+    popularity = fold(Popularity(), log, found)
+    mass = popularity.log_found - T0 / DISCOVERY_HALF_LIFE_MS * math.log(2.0)
+    assert math.exp(mass) == pytest.approx(plain_sum([a for a in log if a.offset in found], DISCOVERY_HALF_LIFE_MS))
+    times = [a.interaction.time for a in log if a.interaction and a.interaction.weight > 0]
+    assert popularity.first == min(times, default=NEVER)
+
+
+@given(logs(), st.integers(0, 80), st.integers(0, 80), st.sets(st.integers(0, 240)))
+def test_redelivery_changes_nothing(log: list[Arrival], begin: int, end: int, found: set[int]) -> None:
+    once = fold(Popularity(), log, found)
+    assert fold(once, log[begin:end], found) == once
 
 
 @given(

@@ -49,7 +49,8 @@ async def test_the_answer_is_that_of_the_topic(shop: HttpShop, shopper: str) -> 
 async def test_a_shopper_nobody_knows_is_shown_what_is_popular(shop: HttpShop) -> None:
     async with shop.client() as http, http.get("/v1/users/nobody/recommendations?n=2") as response:
         found = await response.json()
-    assert [item["channel"] for item in found["items"]] == ["popular", "popular"]
+    assert {item["channel"] for item in found["items"]} <= {"popular", "discovered"}
+    assert len(found["items"]) == 2
     assert (found["stage"], found["time"]) == ("popularity", 0)
     assert "shop.events.v1/0" not in found["as_of"]
 

@@ -9,6 +9,7 @@ const CHANNELS = {
   neighbours: "had together",
   segment: "popular among shoppers like this one",
   sessions: "had by others with the same",
+  discovered: "discovered by others now",
   fresh: "new here",
 };
 
