@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from streams import modelplan, policies
+from streams import modelplan, policies, rivals
 from streams.admin import require_topics
 from streams.agents.head import HeadHandler
 from streams.agents.neighbours import NeighboursHandler
@@ -129,6 +129,7 @@ async def _work(
     await require_topics(cluster.bootstrap, cluster.kafka, contract)
     limits = limits_of(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(rivals.watched(settings.instance))
         parts = _Parts(settings, cluster, stack)
         if settings.probe_port is not None:
             await stack.enter_async_context(probes(parts.health, settings.probe_port, settings.probe_host))
