@@ -5,7 +5,7 @@ Always the whole cluster's metadata is asked for, never a topic by name: some br
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +24,8 @@ _REQUEST_MS = 20_000
 _CREATED_S = 20.0
 _COORDINATED_S = 20.0
 _POLL_S = 0.05
+_SHOWN = 3
+"""Topics that are named of many with the same difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +190,10 @@ async def require_topics(bootstrap: str, kafka: KafkaSettings, topics: Topics) -
 def explain(differences: Iterable[Difference]) -> str:
     """Differences in words, with what to do about them."""
     listed = list(differences)
-    lines = ["the topics are not what this version expects:", *(f"  {difference}" for difference in listed)]
-    if any(difference.setting is None for difference in listed):
-        lines.append("Missing topics: run `upwell topics create`.")
+    lines = ["the topics are not what this version expects:", *(f"  {line}" for line in _summed_up(listed))]
+    if missing := sum(difference.setting is None for difference in listed):
+        other = ", or set UPWELL_SHOP to the shop that there is" if missing > _SHOWN else ""
+        lines.append(f"Missing topics: run `upwell topics create`{other}.")
     if any(difference.setting == "partitions" for difference in listed):
         lines.append(
             "Partitions: set UPWELL_PARTITIONS to what the cluster has, or use another UPWELL_SHOP. More partitions "
@@ -199,6 +202,19 @@ def explain(differences: Iterable[Difference]) -> str:
     if any(difference.setting not in (None, "partitions") for difference in listed):
         lines.append("Settings: change them with your cluster's tools (kafka-configs.sh --alter).")
     return "\n".join(lines)
+
+
+def _summed_up(listed: Sequence[Difference]) -> Iterator[str]:
+    """A line for each difference; what is the same of many topics is one line."""
+    alike: dict[tuple[str | None, str, str], list[Difference]] = {}
+    for difference in listed:
+        alike.setdefault((difference.setting, difference.got, difference.wanted), []).append(difference)
+    for (setting, got, wanted), same in alike.items():
+        if len(same) <= _SHOWN:
+            yield from map(str, same)
+            continue
+        names = f"{', '.join(one.topic for one in same[:_SHOWN])} and {len(same) - _SHOWN} more"
+        yield f"{names} do not exist" if setting is None else f"{names}: {setting} {got}, wanted {wanted}"
 
 
 async def _configs(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -239,7 +239,7 @@ def _read(model: type[Model]) -> tuple[Model | None, list[str]]:
         return model(), []
     except ValidationError as error:
         return None, [
-            f"{_variable(model, problem['loc'])}: {problem['msg']}"
+            f"{_variable(model, problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
 

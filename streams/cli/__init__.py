@@ -1,15 +1,17 @@
 """The command `upwell`. Each command is a module of this package, imported when it is called: `--help` stays quick."""
 
+import errno
 import importlib
 import keyword
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from streams.errors import ConfigError, UpwellError
+from streams.errors import ConfigError, DataError, UpwellError
 
 COMMANDS = {
     "demo": "Watch real shopping become recommendations, on this machine.",
@@ -77,7 +79,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             if (code := _exit_code(error)) is None:
                 raise
-            shown = click.ClickException(str(error))
+            shown = click.ClickException(_of_file(error) if isinstance(error, OSError) else str(error))
             shown.exit_code = code
             raise shown from error
 
@@ -91,9 +93,25 @@ def _exit_code(error: Exception) -> int | None:
     """The exit code of an error that is meant for people; None for a defect, which keeps its traceback."""
     if isinstance(error, UpwellError):
         return error.exit_code
+    if isinstance(error, OSError):
+        # Of files and folders that are named; of anything else it is no matter of whoever typed the command.
+        return DataError.exit_code if isinstance(error.filename, (str, Path)) and error.errno in _OF_FILES else None
     # `encoders` knows nothing of our tree; where it was never imported the error is not one of its own.
     encoders = sys.modules.get("encoders.base")
     return ConfigError.exit_code if encoders and isinstance(error, encoders.EncoderError) else None
+
+
+_OF_FILES = frozenset({
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOSPC,
+    errno.ENOTDIR, errno.EPERM, errno.EROFS,
+})  # fmt: skip
+
+
+def _of_file(error: OSError) -> str:
+    """A file or folder that cannot be used, in words."""
+    return (
+        f"cannot use {error.filename}: {error.strerror}. `upwell config` shows where files are, `upwell doctor` checks"
+    )
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import click
 from aiokafka import AIOKafkaConsumer
 
 from streams import admin, broker, follow, pseudonyms, settings
@@ -37,7 +38,10 @@ class Shop:
 
         Raises:
             UnknownVersionError: it is a pseudonym of a version that there is no key of.
+            click.UsageError: it is empty, as a variable is that was never set.
         """
+        if not given:
+            raise click.UsageError("the shopper's id is empty")
         return pseudonyms.of(pseudonyms.of_settings(self.settings), given)
 
     @contextlib.asynccontextmanager

@@ -107,7 +107,8 @@ def test_the_commands_create_list_and_check(environment: Topics) -> None:
     events = environment.events.name
     missing = upwell("check")
     assert missing.exit_code == ContractError.exit_code
-    assert f"{events} does not exist" in missing.stderr
+    assert f"  {events}, " in missing.stderr
+    assert " do not exist" in missing.stderr
     assert "upwell topics create" in missing.stderr
 
     assert f"{events}: created, 2 partitions, keeps forever" in upwell("create").stdout.splitlines()
@@ -128,7 +129,8 @@ def test_check_fails_on_other_partitions(environment: Topics, monkeypatch: pytes
     for words in ("check", "create"):
         done = upwell(words)
         assert done.exit_code == ContractError.exit_code
-        assert f"{environment.events.name}: partitions 2, wanted 3" in done.stderr
+        assert f"  {environment.events.name}, " in done.stderr
+        assert ": partitions 2, wanted 3" in done.stderr
 
 
 def test_without_a_broker_the_command_says_how_to_get_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

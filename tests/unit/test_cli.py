@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -89,6 +90,50 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.cli.broker.broker", broker)
     done = CliRunner().invoke(cli.main, ["broker"])
     assert isinstance(done.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/srv/x"), 5, "Error: cannot use /srv/x: Permission denied."),
+        (OSError(28, "No space left on device", Path("/srv/x")), 5, "cannot use /srv/x: No space left on device."),
+        (OSError(28, "No space left on device"), 1, ""),
+        (ConnectionRefusedError(111, "Connection refused"), 1, ""),
+        (BlockingIOError(11, "Resource temporarily unavailable", "/srv/x"), 1, ""),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_and_no_defect(
+    error: OSError, code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def broker() -> None:
+        raise error
+
+    monkeypatch.setattr("streams.cli.broker.broker", broker)
+    done = CliRunner().invoke(cli.main, ["broker"])
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert (done.exception is error) is (code == 1)
+
+
+@pytest.mark.parametrize("command", [["broker", "start"], ["broker", "status"], ["reset"]])
+def test_a_data_directory_that_is_none_is_told(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("UPWELL_DATA_DIR", str(tmp_path / "file"))
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+    done = CliRunner().invoke(cli.main, command)
+    assert done.exit_code == 5
+    assert "Not a directory" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["erase", ""], ["profile", ""], ["why", "", "saw"], ["scrub", ""]])
+def test_a_shopper_without_a_name_is_refused(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    done = CliRunner().invoke(cli.main, command)
+    assert done.exit_code == 2
+    assert "empty" in done.stderr
 
 
 def test_an_unknown_command_is_refused() -> None:

@@ -61,6 +61,17 @@ def test_each_kind_of_difference_comes_with_its_advice(setting: str | None, advi
     assert not any(other in text for other in others)
 
 
+def test_what_many_topics_have_in_common_is_said_once() -> None:
+    missing = explain(difference for topic in CONTRACT for difference in compare(topic, None)).splitlines()
+    assert missing[1] == "  books.events.v1, books.catalogue.v1, books.embeddings.v1 and 16 more do not exist"
+    assert "UPWELL_SHOP" in missing[2]
+    narrow = [compare(topic, replace(live(topic), partitions=99)) for topic in CONTRACT]
+    _, first, *_ = explain(difference for found in narrow for difference in found).splitlines()
+    assert first.startswith("  books.events.v1, books.catalogue.v1, books.embeddings.v1 and ")
+    assert first.endswith(" more: partitions 99, wanted 8")
+    assert len(explain([Difference(f"{name}.v1", None, "", "") for name in "abc"]).splitlines()) == 5
+
+
 def test_how_long_records_are_kept_is_said_in_words() -> None:
     said = {topic.name.split(".")[1]: kept(topic) for topic in CONTRACT}
     assert said["events"] == "forever"
