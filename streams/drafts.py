@@ -6,14 +6,14 @@ profile ─► interests ─► index ─► channels ─► features ─┬─�
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from index.base import Vectors
 from streams import lessons
-from streams.core import channels, profile, ranking
+from streams.core import channels, profile, ragged, ranking
 from streams.core import interests as directions
 from streams.core.candidates import RRF_K
 from streams.core.channels import FILTERED, ORDER, Candidates, Near, Visit
@@ -40,6 +40,10 @@ Lookup = Callable[[Sequence[str]], Vectors]
 MIN_NORM = 1e-6
 """A weighted sum of unit vectors shorter than this has no direction left."""
 
+_SEGMENT = ORDER.index(Channel.SEGMENT)
+_PERSONAL = np.array([channel not in (Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED) for channel in ORDER])
+"""Which channels ask what a shopper did."""
+
 _NOTHING: Places = np.zeros(0, np.int64)
 
 
@@ -64,7 +68,7 @@ class Draft:
         candidates: what the channels brought.
         order: int64 (n,), rows of the candidates, best first.
         scores: float64 (n,), above 0, in that order, boosts among them.
-        relevance: float64 (n,), what diversity is traded against, in that order; the first is 1.
+        relevance: float64 (shortlist,), what diversity is traded against, in that order; the first is 1.
         fused: float64 (n, channels), by row and `channels.ORDER`, what each channel gave of the fused score.
         given: float64 (n, features), by row, what each feature gave of the logit; None where fusion ranks.
         shortlist: how many of the best are chosen from.
@@ -136,17 +140,13 @@ async def drafted(
         history, away = np.array([buckets(visit) for visit in visits[: len(shoppers)]], np.int64).T
         contexts = Contexts(history, away, seen.had[:end])
         given = ranking.contributions(learnt, contexts, batch.owner[:end], seen.matrix[:end])
-    drafts: list[Draft] = []
+    drafts = _drafts(visits[: len(shoppers)], gathered, batch, given, replica, policy)
     examples: list[Example | None] = []
-    for number, (visit, candidates) in enumerate(zip(visits, taken, strict=True)):
+    for number, (moment, visit) in enumerate(zip(moments, visits[len(shoppers) :], strict=True), start=len(shoppers)):
         rows = slice(starts[number], starts[number + 1])
-        if number < len(shoppers):
-            own = None if given is None else given[rows]
-            drafts.append(_draft(visit, candidates, batch.parts[rows], own, replica, policy))
-        elif seen is not None:
+        if seen is not None:
             ids = [replica.items.ids[place] for place in places[rows].tolist()]
-            part = Seen(seen.matrix[rows], seen.had[rows])
-            examples.append(lessons.example(moments[number - len(shoppers)], visit, ids, part, most))
+            examples.append(lessons.example(moment, visit, ids, Seen(seen.matrix[rows], seen.had[rows]), most))
         else:
             examples.append(None)
     return Drafted(drafts, examples, tastes, batch, given, gathered)
@@ -201,11 +201,14 @@ def _lacks(visit: Visit, replica: Replica, policy: Policy) -> bool:
 
 async def lookup(replica: Replica, items: Iterable[str]) -> Lookup:
     """Fetch the vectors of items at once, to be picked from as often as wanted."""
-    places = {item: place for place, item in enumerate(dict.fromkeys(items))}
-    vectors = await replica.vectors(list(places))
+    different = list(dict.fromkeys(items))
+    places = dict(zip(different, range(len(different)), strict=True))
+    vectors = await replica.vectors(different)
 
     def pick(wanted: Sequence[str]) -> Vectors:
-        return vectors[[places[item] for item in wanted]]
+        rows = np.fromiter(map(places.__getitem__, wanted), np.int64, len(wanted))
+        picked: Vectors = vectors.take(rows, axis=0)
+        return picked
 
     return pick
 
@@ -226,8 +229,10 @@ async def _nearest(
         steered = replica.steered(np.stack(queries))
         where = replica.told.filter(rules) if rules else None
         lists, cosines = await replica.search(steered, _asked(policy), where)
-        for (owner, name), ids, near in zip(asked, lists, cosines, strict=True):
-            found[owner].append(Near(name, replica.items.places(ids), near))
+        places = replica.items.places(chain.from_iterable(lists))
+        own = ragged.parted(places, ragged.bounds_of([len(ids) for ids in lists]))
+        for (owner, name), near, cosine in zip(asked, own, cosines, strict=True):
+            found[owner].append(Near(name, near, cosine))
     return found
 
 
@@ -236,41 +241,63 @@ def _asked(policy: Policy) -> int:
     return 2 * policy.pool * (FILTERED if policy.rules else 1)
 
 
-def _draft(
-    visit: Visit, candidates: Candidates, fused: Floats, given: Floats | None, replica: Replica, policy: Policy
-) -> Draft:
-    ids, places = replica.items.ids, candidates.places
+def _drafts(
+    visits: Sequence[Visit], gathered: Gathered, batch: Batch, given: Floats | None, replica: Replica, policy: Policy
+) -> list[Draft]:
+    bounds = batch.starts[: len(visits) + 1]
     if given is None:
-        scores = fused.sum(axis=1)
+        scores = batch.fused[: bounds[-1]]
     else:
         logits = given.sum(axis=1)
-        scores = np.exp(logits - logits.max(initial=-np.inf))
+        scores = np.exp(logits - np.repeat(ragged.maxima(logits, bounds), np.diff(bounds)))
+    drafts = []
+    for number, (begin, end) in enumerate(pairwise(bounds.tolist())):
+        own = None if given is None else given[begin:end]
+        candidates = gathered.candidates[number]
+        drafts.append(
+            _draft(visits[number], candidates, scores[begin:end], batch.parts[begin:end], own, replica, policy)
+        )
+    return drafts
+
+
+def _draft(
+    visit: Visit,
+    candidates: Candidates,
+    scores: Floats,
+    fused: Floats,
+    given: Floats | None,
+    replica: Replica,
+    policy: Policy,
+) -> Draft:
+    ids, places, caps = replica.items.ids, candidates.places, policy.caps
     if visit.eligible.boosts:
         scores = scores * visit.eligible.factors([ids[place] for place in places])
     order = np.lexsort((replica.items.ties.values[places], -scores))
     scores = scores[order]
-    shortlist = min(SHORTLIST * policy.size * (3 if policy.caps else 1), len(order))
-    facts = [replica.facts[ids[place]] for place in places[order[:shortlist]]] if policy.caps else []
-    caps = [Cap([group_of(fact, group) for fact in facts], most) for group, most in policy.caps.items()]
-    relevance = scores / scores[:1] if given is None else _relevance(scores, shortlist)
-    stage = _stage(candidates)
-    return Draft(visit, candidates, order, scores, relevance, fused, given, shortlist, caps, visit.segment, stage)
+    shortlist = min(SHORTLIST * policy.size * (3 if caps else 1), len(order))
+    facts = [replica.facts[ids[place]] for place in places[order[:shortlist]]] if caps else []
+    capped = [Cap([group_of(fact, group) for fact in facts], most) for group, most in caps.items()]
+    best = scores[:shortlist]
+    relevance = best / best[:1] if given is None else _relevance(best)
+    return Draft(
+        visit, candidates, order, scores, relevance, fused, given, shortlist, capped, visit.segment, _stage(candidates)
+    )  # fmt: skip
 
 
-def _relevance(scores: Floats, shortlist: int) -> Floats:
-    """How far above the last one of the shortlist each is, by logit."""
+def _relevance(scores: Floats) -> Floats:
+    """How far above the last one of the shortlist each of it is, by logit."""
     if not len(scores):
         return scores
     logs = np.log(np.maximum(scores, 1e-300))
-    depth = logs[0] - logs[shortlist - 1]
+    depth = logs[0] - logs[-1]
     return 1.0 - (logs[0] - logs) / depth if depth > 0 else np.ones(len(logs))
 
 
 def _stage(candidates: Candidates) -> Stage:
-    some = {ORDER[column] for column in np.flatnonzero(candidates.ranks.any(axis=0))}
-    if some - {Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED}:
+    some = np.count_nonzero(candidates.ranks, axis=0)
+    if some[_PERSONAL].any():
         return Stage.PROFILE
-    return Stage.SEGMENT if Channel.SEGMENT in some else Stage.POPULARITY
+    return Stage.SEGMENT if some[_SEGMENT] else Stage.POPULARITY
 
 
 def group_of(facts: Facts, group: Group) -> str | None:

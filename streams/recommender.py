@@ -6,12 +6,14 @@ shopper ─► draft (see `drafts`) ─► diversify ─► explore ─► expla
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
 from index.base import Vectors
 from streams.core import channels, diversity, exploration
 from streams.core.decay import log_mass
+from streams.core.diversity import Shortlist
 from streams.core.policy import Policy
 from streams.core.ranking import Example
 from streams.core.trending import HALF_LIFE_MS
@@ -33,6 +35,14 @@ class Slate:
 
     items: list[RecommendedItem]
     stage: str
+
+
+class _Best(NamedTuple):
+    """What is chosen of a shortlist: places in it, best first; the names in it, and vectors, float32 (n, dim)."""
+
+    places: Sequence[int]
+    names: Sequence[str]
+    vectors: Vectors
 
 
 async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
@@ -76,23 +86,24 @@ async def _together(
     if not ids:
         return [], made.examples
     vectors = await lookup(replica, chain.from_iterable(ids))
+    near = [vectors(names) for names in ids]
+    shortlists = [Shortlist(draft.relevance, own, draft.caps) for draft, own in zip(made.drafts, near, strict=True)]
+    best = diversity.choose(shortlists, policy.size, policy.diversity)
     chosen = [
-        _chosen(shopper, draft, vectors(names), names, replica, policy)
-        for shopper, draft, names in zip(shoppers, made.drafts, ids, strict=True)
+        _chosen(shopper, draft, _Best(places, names, own), replica, policy)
+        for shopper, draft, places, names, own in zip(shoppers, made.drafts, best, ids, near, strict=True)
     ]
     lists = listed(chosen, made, replica)
     slates = [Slate(items, draft.stage) for items, draft in zip(lists, made.drafts, strict=True)]
     return slates, made.examples
 
 
-def _chosen(
-    shopper: Shopper, draft: Draft, vectors: Vectors, names: Sequence[str], replica: Replica, policy: Policy
-) -> Chosen:
-    best = diversity.choose(draft.relevance[: len(names)], vectors, policy.size, policy.diversity, draft.caps)
+def _chosen(shopper: Shopper, draft: Draft, best: _Best, replica: Replica, policy: Policy) -> Chosen:
     # An item may have left the shop while the vectors were fetched.
-    places = np.array([place for place in best if replica.available(names[place])], np.int64)
-    explored = _explored(shopper, draft, [names[place] for place in places.tolist()], replica, policy)
-    return Chosen(draft, draft.order[places], draft.scores[places], vectors[places], explored)
+    places = [place for place in best.places if replica.available(best.names[place])]
+    explored = _explored(shopper, draft, [best.names[place] for place in places], replica, policy)
+    rows = np.array(places, np.int64)
+    return Chosen(draft, draft.order[rows], draft.scores[rows], best.vectors[rows], explored)
 
 
 def _explored(
@@ -101,14 +112,13 @@ def _explored(
     """Let a fresh item take the last place, now and then, and note the chance that whoever is there had."""
     if shopper.key is None or policy.exploration <= 0 or not chosen:
         return None
-    others = [replica.facts[item] for item in chosen[:-1]]
 
     def fits(item: str) -> bool:
         if not replica.available(item):
             return False
         facts = replica.facts[item]
         for group, most in policy.caps.items():
-            own, theirs = group_of(facts, group), [group_of(other, group) for other in others]
+            own, theirs = group_of(facts, group), [group_of(replica.facts[other], group) for other in chosen[:-1]]
             if own is not None and theirs.count(own) >= most:
                 return False
         return True

@@ -6,8 +6,8 @@
 Everything but the words is worked out for all shoppers together, from what the channels have found already.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ import numpy as np
 from index.base import Vectors
 from streams.core import explain, ragged, ranking, sessions
 from streams.core.channels import ORDER
-from streams.core.events import Interaction
+from streams.core.events import EventType, Interaction
 from streams.core.explain import Words, rounded
 from streams.core.items import Places
 from streams.core.policy import Channel
@@ -59,7 +59,10 @@ class Chosen(NamedTuple):
 
 
 class _Reasons(NamedTuple):
-    """Reasons one after another, as columns: how many each item has, channel, share, numbers of cited interactions."""
+    """Reasons one after another: how many each item has; and of each reason the column, the share and what is cited.
+
+    cited: two numbers of interactions, of which the second or both may be `NOWHERE`.
+    """
 
     counts: list[int]
     columns: list[int]
@@ -67,28 +70,34 @@ class _Reasons(NamedTuple):
     cited: list[list[int]]
 
 
+class _Item(NamedTuple):
+    """An item of a list: its id, score and ranks by channel, and its reasons as column, share and what is cited."""
+
+    name: str
+    score: float
+    ranks: list[int]
+    reasons: list[tuple[int, float, list[int]]]
+
+
 def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
     """The entries of lists, of the shoppers in the order of the drafts."""
     bounds = ragged.bounds_of([len(one.rows) for one in chosen])
-    rows = np.concatenate([one.rows for one in chosen]) + np.repeat(
-        drafted.batch.starts[: len(chosen)], np.diff(bounds)
-    )
+    begins = np.repeat(drafted.batch.starts[: len(chosen)], np.diff(bounds))
+    rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
     cited = _cited(chosen, recent, rows, bounds, drafted, replica)
     ids = replica.items.ids
     names = [ids[place] for place in drafted.batch.place[rows].tolist()]
     reasons = _reasons(chosen, names, rows, bounds, cited, drafted)
+    told = list(zip(reasons.columns, reasons.shares, reasons.cited, strict=True))
+    own = [told[end - count : end] for count, end in zip(reasons.counts, accumulate(reasons.counts), strict=True)]
     scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
-    ranks = drafted.batch.ranks[rows].tolist()
-    left = zip(names, scores, ranks, _told(reasons), strict=True)
-    return [_entries(one, events, left, replica) for one, events in zip(chosen, recent, strict=True)]
-
-
-def _told(reasons: _Reasons) -> Iterator[list[tuple[int, float, list[int]]]]:
-    """Channel, share and cited interactions of each item's reasons."""
-    rows = zip(reasons.columns, reasons.shares, reasons.cited, strict=True)
-    for count in reasons.counts:
-        yield [next(rows) for _ in range(count)]
+    items = list(map(_Item, names, scores, drafted.batch.ranks[rows].tolist(), own))
+    edges = pairwise(bounds.tolist())
+    return [
+        _entries(one, events, items[begin:end], replica)
+        for one, events, (begin, end) in zip(chosen, recent, edges, strict=True)
+    ]
 
 
 def _reasons(
@@ -100,10 +109,9 @@ def _reasons(
     sayable = ranks > 0
     sayable[:, ORDER.index(Channel.POPULAR)] = True
     profiles = [one.draft.visit.profile for one in chosen]
-    edges = bounds.tolist()
     sayable[:, _HABIT] = [
         name in profile.habits
-        for profile, begin, end in zip(profiles, edges, edges[1:], strict=False)
+        for profile, (begin, end) in zip(profiles, pairwise(bounds.tolist()), strict=True)
         for name in names[begin:end]
     ]
     events = np.diff(drafted.gathered.doings.events[: len(chosen) + 1])
@@ -175,33 +183,33 @@ def _numbered(places: Places, numbers: Places, count: int) -> Places:
 
 
 def _entries(
-    chosen: Chosen,
-    recent: Sequence[Interaction],
-    left: Iterator[tuple[str, float, list[int], list[tuple[int, float, list[int]]]]],
-    replica: Replica,
+    chosen: Chosen, recent: Sequence[Interaction], items: Sequence[_Item], replica: Replica
 ) -> list[RecommendedItem]:
-    """The entries of one shopper: takes what is theirs from what is left of everybody's."""
-    draft, known = chosen.draft, {}
+    """The entries of one shopper."""
+    draft = chosen.draft
     words = Words(draft.visit.profile, recent, replica.title, draft.segment)
+    cites: list[Cited | None] = [None] * len(recent)
+
+    def cite(number: int) -> Cited:
+        known = cites[number]
+        if known is None:
+            known = cites[number] = Cited(recent[number].item, recent[number].type, recent[number].time)
+        return known
+
     entries = []
-    for rank, (item, score, ranks, told) in enumerate(islice(left, len(chosen.rows)), start=1):
+    for rank, (name, score, ranks, told) in enumerate(items, start=1):
         reasons = []
-        for column, share, cited in told:
-            channel, because = ORDER[column], []
+        for column, share, (first, second) in told:
             if column in _WAY:
-                text = words.of_event(channel, item, cited[0])
-                for number in cited:
-                    if number != NOWHERE:
-                        if number not in known:
-                            known[number] = _cite(recent[number])
-                        because.append(known[number])
+                text = words.of_event(column, name, first)
+                because = [] if first < 0 else [cite(first)] if second < 0 else [cite(first), cite(second)]
             elif column == _HABIT:
-                text, last = words.of_habit(item)
-                because.append(_cite(last))
+                text, last = words.of_habit(name)
+                because = [Cited(name, EventType.PURCHASE, last)]
             else:
-                text = words.of_rank(channel, ranks[column])
-            reasons.append(Reason(channel, share, text, because))
-        entries.append(RecommendedItem(rank, item, score, reasons[0].channel, reasons))
+                text, because = words.of_rank(column, ranks[column]), []
+            reasons.append(Reason(ORDER[column], share, text, because))
+        entries.append(RecommendedItem(rank, name, score, reasons[0].channel, reasons))
     if chosen.explored is not None:
         entries[-1] = _explored(entries[-1], chosen.explored)
     return entries
@@ -213,7 +221,3 @@ def _explored(last: RecommendedItem, explored: Explored) -> RecommendedItem:
         return msgspec.structs.replace(last, propensity=explored.chance)
     reasons = [Reason(Channel.FRESH, 1.0, "new here", [])]
     return RecommendedItem(last.rank, explored.fresh, last.score, Channel.FRESH, reasons, explored.chance)
-
-
-def _cite(event: Interaction) -> Cited:
-    return Cited(event.item, event.type, event.time)

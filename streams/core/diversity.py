@@ -19,42 +19,51 @@ class Cap(NamedTuple):
     most: int
 
 
-def choose(
-    scores: npt.NDArray[np.float64],
-    vectors: npt.NDArray[np.float32],
-    size: int,
-    balance: float,
-    caps: Sequence[Cap] = (),
-) -> list[int]:
-    """Positions of the chosen candidates, in the order they were taken.
+class Shortlist(NamedTuple):
+    """What the list of one shopper is chosen from.
 
-    Args:
+    Attributes:
         scores: float64 (n,), best first, > 0; relevance is the score over the largest one.
         vectors: float32 (n, dim), unit rows; a row of zeros is similar to nothing.
-        size: how many to choose, fewer if the candidates or the caps run out.
-        balance: λ in [0, 1]; 1 keeps the order of the scores.
         caps: what must not be exceeded.
     """
-    count = len(scores)
-    if count == 0:
-        return []
-    relevance = balance * scores / scores[0]
-    similarity = (1.0 - balance) * (vectors @ vectors.T)
-    penalty, gain = np.zeros(count), relevance.copy()
-    taken: Counter[tuple[int, str]] = Counter()
-    chosen: list[int] = []
-    while len(chosen) < size:
-        best = int(gain.argmax())
-        if gain[best] == -np.inf:
-            break
-        chosen.append(best)
-        relevance[best] = -np.inf
-        for number, cap in enumerate(caps):
-            group = cap.groups[best]
-            if group is not None:
-                taken[number, group] += 1
-                if taken[number, group] >= cap.most:
-                    relevance[[other == group for other in cap.groups]] = -np.inf
-        np.maximum(penalty, similarity[best], out=penalty)
+
+    scores: npt.NDArray[np.float64]
+    vectors: npt.NDArray[np.float32]
+    caps: Sequence[Cap] = ()
+
+
+def choose(shortlists: Sequence[Shortlist], size: int, balance: float) -> list[list[int]]:
+    """Positions of the chosen candidates of each shortlist, in the order they were taken.
+
+    Args:
+        shortlists: each chosen from for itself; all are gone through in step.
+        size: how many to choose, fewer if the candidates or the caps run out.
+        balance: λ in [0, 1]; 1 keeps the order of the scores.
+    """
+    lines, width = np.arange(len(shortlists)), max((len(one.scores) for one in shortlists), default=0)
+    relevance = np.full((len(shortlists), width), -np.inf)
+    similarity = np.zeros((len(shortlists), width, width))
+    for number, (scores, vectors, _) in enumerate(shortlists):
+        count = len(scores)
+        relevance[number, :count] = balance * scores / scores[:1]
+        similarity[number, :count, :count] = (1.0 - balance) * (vectors @ vectors.T)
+    penalty, gain = np.zeros(relevance.shape), relevance.copy()
+    taken: Counter[tuple[int, int, str]] = Counter()
+    chosen: list[list[int]] = [[] for _ in shortlists]
+    for _ in range(min(size, width)):
+        best = gain.argmax(axis=1)
+        some = gain[lines, best] > -np.inf
+        relevance[lines, best] = -np.inf
+        for number in np.flatnonzero(some).tolist():
+            place = int(best[number])
+            chosen[number].append(place)
+            for which, cap in enumerate(shortlists[number].caps):
+                group = cap.groups[place]
+                if group is not None:
+                    taken[number, which, group] += 1
+                    if taken[number, which, group] >= cap.most:
+                        relevance[number, : len(cap.groups)][[other == group for other in cap.groups]] = -np.inf
+        np.maximum(penalty, similarity[lines, best], out=penalty)
         np.subtract(relevance, penalty, out=gain)
     return chosen

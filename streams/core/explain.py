@@ -31,6 +31,10 @@ _BY_NAME = sorted(range(len(ORDER)), key=ORDER.__getitem__)
 _NAMED = np.array(_BY_NAME)
 """Channels that gave alike come by name."""
 
+_CONTENT, _SEGMENT, _SESSIONS, _DISCOVERED = (
+    ORDER.index(channel) for channel in (Channel.CONTENT, Channel.SEGMENT, Channel.SESSIONS, Channel.DISCOVERED)
+)
+
 _CLOSE, _LARGE = 1e-4, 1e4
 """What is as close to a half, and what is as large, is left to `round`: products of others err by less."""
 
@@ -139,53 +143,52 @@ class Words:
         self._recent = recent
         self._title = title
         self._segment = segment
-        self._did: dict[int, str] = {}
-        self._said: dict[tuple[Channel, int], str] = {}
+        self._said: dict[int, str] = {}
 
-    def of_event(self, channel: Channel, item: str, cited: int) -> str:
+    def of_event(self, column: int, item: str, cited: int) -> str:
         """Why an item is there that a channel brought for something that the shopper did.
 
-        channel: content, neighbours or sessions; cited: number of the interaction, `NOWHERE` for none.
+        Args:
+            column: of the channel: content, neighbours or sessions.
+            item: its id.
+            cited: number of the interaction, `NOWHERE` for none.
         """
         if cited == NOWHERE:
             return "close to what you keep buying"
-        if channel is Channel.CONTENT and self._recent[cited].item == item:
-            return self._deed(cited)
-        said = self._said.get((channel, cited))
+        if column == _CONTENT and self._recent[cited].item == item:
+            return _did(self._recent[cited])
+        key = cited * len(ORDER) + column  # a list says the same of many items
+        said = self._said.get(key)
         if said is None:
-            said = self._said[channel, cited] = self._because(channel, self._recent[cited], self._deed(cited))
+            said = self._said[key] = self._because(column, self._recent[cited])
         return said
 
-    def of_rank(self, channel: Channel, rank: int) -> str:
-        """Why an item is there that is popular or discovered. rank: the one that the channel gave it, 0 for none."""
-        if channel is Channel.SEGMENT:
+    def of_rank(self, column: int, rank: int) -> str:
+        """Why an item is there that is popular or discovered. rank: that which the channel gave it, or 0."""
+        if column == _SEGMENT:
             return f"popular with {in_words(self._segment)} (number {rank})"
-        if channel is Channel.DISCOVERED:
+        if column == _DISCOVERED:
             return f"what others discover now (number {rank})"
         return f"popular now (number {rank})" if rank else "popular lately"
 
-    def of_habit(self, item: str) -> tuple[str, Interaction]:
-        """Why an item is there that was bought before, and the purchase that this rests on."""
-        habit = self._habits[item]
-        times = "once" if habit.purchases == 1 else f"{habit.purchases} times"
-        last = Interaction(item, EventType.PURCHASE, 1.0, habit.last)
-        return f"bought {times}, last on {_date(habit.last // DAY_MS)}", last
+    def of_habit(self, item: str) -> tuple[str, int]:
+        """Why an item is there that was bought before, and when it was last, Unix milliseconds."""
+        purchases, _, last, _ = self._habits[item]
+        times = "once" if purchases == 1 else f"{purchases} times"
+        return f"bought {times}, last on {_date(last // DAY_MS)}", last
 
-    def _because(self, channel: Channel, event: Interaction, did: str) -> str:
-        title = self._title(event.item)
-        if channel is Channel.CONTENT:
+    def _because(self, column: int, event: Interaction) -> str:
+        title, did = self._title(event.item), _did(event)
+        if column == _CONTENT:
             return f"like {title}, {did}"
-        if channel is Channel.SESSIONS:
+        if column == _SESSIONS:
             return f"others with {title}, which you {did}, went for it"
         together = "often bought with" if event.type is EventType.PURCHASE else "often goes with"
         return f"{together} {title}, which you {did}"
 
-    def _deed(self, cited: int) -> str:
-        did = self._did.get(cited)
-        if did is None:
-            event = self._recent[cited]
-            did = self._did[cited] = f"{VERBS.get(event.type, 'seen')} on {_date(event.time // DAY_MS)}"
-        return did
+
+def _did(interaction: Interaction) -> str:
+    return f"{VERBS.get(interaction.type, 'seen')} on {_date(interaction.time // DAY_MS)}"
 
 
 @functools.lru_cache(maxsize=1024)

@@ -30,9 +30,13 @@ RHOS = np.array([[ASKED_RHO], [WIDE_RHO], [TIGHT_RHO]])
 Flags = npt.NDArray[np.bool_]
 
 _NOTHING: Places = np.zeros(0, np.int64)
-_BY_LOOKS, _BY_VOTES, _BY_HABIT = (
-    ORDER.index(channel) for channel in (Channel.NEIGHBOURS, Channel.SESSIONS, Channel.BUY_AGAIN)
+_LISTED = tuple(
+    ORDER.index(channel) for channel in (Channel.CONTENT, Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED)
 )
+"""Of the channels that have an order already."""
+
+_BEST = (Channel.NEIGHBOURS, Channel.SESSIONS, Channel.BUY_AGAIN)
+"""Channels of which scores are compared, in the order of what they are compared by."""
 
 
 class Doings(NamedTuple):
@@ -103,24 +107,18 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     told = (doings.asked, doings.bounds, doings.counts) if weights.get(Channel.SESSIONS) else _nothing(len(visits))
     others = stock.sessions.alike(*told, nows)
     votes = stock.sessions.votes(others, stock.neighbourhood.masses, nows)
-    habits = items.places(chain.from_iterable(visit.profile.habits for visit in visits))
+    habits = items.places(list(chain.from_iterable(visit.profile.habits for visit in visits)))
     bought = ragged.bounds_of([len(visit.profile.habits) for visit in visits])
-    kept = [habit_strengths(visit.profile, visit.now) for visit in visits]
-    strengths = np.array(
-        [had.get(item, 0.0) for had, visit in zip(kept, visits, strict=True) for item in visit.profile.habits]
-    )
+    strengths = _strengths(visits, bought)
     sources = [(looks.places, looks.bounds), (votes.places, votes.bounds), (habits, bought)]
     opened = _opened(visits, stock, policy, sources)
-    for column, channel, (places, bounds), scores, shut in zip(
-        (_BY_LOOKS, _BY_VOTES, _BY_HABIT),
-        (Channel.NEIGHBOURS, Channel.SESSIONS, Channel.BUY_AGAIN),
-        sources,
-        (looks.scores[0], votes.scores, strengths),
-        opened.shut,
-        strict=True,
-    ):
+    scores = looks.scores[0], votes.scores, strengths
+    for channel, (places, bounds), score, shut in zip(_BEST, sources, scores, opened.shut, strict=True):
         if weights.get(channel):
-            best = _best(visits, places, bounds, np.where(shut, 0.0, scores), items, policy, channel)
+            best, column = (
+                _best(visits, places, bounds, np.where(shut, 0.0, score), items, policy, channel),
+                ORDER.index(channel),
+            )
             for lists, listed in zip(opened.lists, best, strict=True):
                 lists[column] = listed
     flat = list(chain.from_iterable(opened.lists))
@@ -139,6 +137,17 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     columns = (*of_items, opened.barred, doings.rings, opened.nearest, *of_habits)
     found = [Candidates(*row) for row in zip(*columns, strict=True)]
     return Gathered(found, bounds, doings, looks, others, votes, among_looks, among_votes)
+
+
+def _strengths(visits: Sequence[Visit], bought: Places) -> Floats:
+    """How strong habits are, 0 for what was sent back: see `candidates.habit_strengths`. float64 (habits,)."""
+    strengths = np.zeros(bought[-1])
+    for visit, own in zip(visits, ragged.parted(strengths, bought), strict=True):
+        kept = habit_strengths(visit.profile, visit.now)
+        own[:] = (
+            list(kept.values()) if len(kept) == len(own) else [kept.get(item, 0.0) for item in visit.profile.habits]
+        )
+    return strengths
 
 
 def _nothing(shoppers: int) -> tuple[Places, Places, Floats]:
@@ -169,8 +178,8 @@ def _doings(visits: Sequence[Visit], items: Items) -> Doings:
 
 def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequence[tuple[Places, Places]]) -> _Open:
     """Go through the shoppers: what is open to each of all that was found."""
-    items, weights = stock.items, policy.channel_weights
-    popular, discovered = stock.board.order(), stock.discoveries.order()
+    items, popular, discovered = stock.items, stock.board.order(), stock.discoveries.order()
+    on = [bool(policy.channel_weights.get(channel)) for channel in ORDER]
     excluded = items.places(policy.excluded)
     turned_down = [profiles.rejected(visit.profile) | profiles.in_cart(visit.profile) for visit in visits]
     barred = _places(turned_down, items)
@@ -187,27 +196,22 @@ def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequ
         kept = visit.eligible.kept(items.ids[place] for place in order[~shut[order]].tolist())
         return items.places(islice(kept, policy.pool))
 
+    def look(source: int, number: int) -> None:
+        begin, end = spans[source][number : number + 2]
+        opened.shut[source][begin:end] = shut[sources[source][0][begin:end]]
+
     for number, visit in enumerate(visits):
         shut[barred[number]] = True
-        for source, (places, _) in enumerate(sources):
-            begin, end = spans[source][number : number + 2]
-            if source == len(sources) - 1:  # what the shopper has can be bought again
-                np.take(shut, places[begin:end], out=opened.shut[source][begin:end])
+        look(2, number)  # what the shopper has can be bought again
         shut[owned[number]] = True
-        for source, (places, _) in enumerate(sources[:-1]):
-            begin, end = spans[source][number : number + 2]
-            np.take(shut, places[begin:end], out=opened.shut[source][begin:end])
+        look(0, number)
+        look(1, number)
         nearest = merged([near.places for near in visit.near], items)
-        asked = {
-            Channel.CONTENT: nearest, Channel.POPULAR: popular, Channel.SEGMENT: visit.popular,
-            Channel.DISCOVERED: discovered,
-        }  # fmt: skip
-        opened.lists.append(
-            [
-                first(visit, asked[channel]) if channel in asked and weights.get(channel) else _NOTHING
-                for channel in ORDER
-            ]
-        )
+        lists = [_NOTHING] * len(ORDER)
+        for column, listed in zip(_LISTED, (nearest, popular, visit.popular, discovered), strict=True):
+            if on[column]:
+                lists[column] = first(visit, listed)
+        opened.lists.append(lists)
         opened.nearest.append(nearest)
         gone = np.concatenate((barred[number], owned[number]))
         shut[gone] = closed[gone]

@@ -6,6 +6,7 @@ neighbours) keeps a column over the same places, so that candidates of many shop
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -98,10 +99,11 @@ class Items:
     def places(self, items: Iterable[str]) -> Places:
         """int64 (n,): the places of items."""
         asked = items if isinstance(items, Sequence) else list(items)
-        places = list(map(self._places.get, asked))
-        if None in places:
-            places = [self.place(item) for item in asked]
-        return np.array(places, np.int64)
+        try:
+            found = itemgetter(*asked)(self._places) if len(asked) > 1 else map(self._places.__getitem__, asked)
+            return np.fromiter(found, np.int64, len(asked))
+        except KeyError:
+            return np.array([self.place(item) for item in asked], np.int64)
 
     def describe(
         self, item: str, *, available: bool, category: str | None, brand: str | None, price: float | None

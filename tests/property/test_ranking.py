@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.diversity import Cap, choose
+from streams.core.diversity import Cap, Shortlist, choose
 
 
 @st.composite
@@ -23,7 +23,7 @@ def test_mmr_takes_the_best_trade_at_every_step(
     shortlist: tuple[np.ndarray, np.ndarray, list[str]], size: int, balance: float
 ) -> None:
     scores, vectors, _ = shortlist
-    chosen = choose(scores, vectors, size, balance)
+    (chosen,) = choose([Shortlist(scores, vectors)], size, balance)
     assert len(chosen) == min(size, len(scores))
     assert len(set(chosen)) == len(chosen)
 
@@ -41,11 +41,19 @@ def test_mmr_takes_the_best_trade_at_every_step(
 @given(shortlists(), st.integers(1, 30), st.integers(1, 3))
 def test_caps_are_never_broken(shortlist: tuple[np.ndarray, np.ndarray, list[str]], size: int, cap: int) -> None:
     scores, vectors, categories = shortlist
-    chosen = choose(scores, vectors, size, 0.8, [Cap(categories, cap)])
+    (chosen,) = choose([Shortlist(scores, vectors, [Cap(categories, cap)])], size, 0.8)
     counts = [sum(categories[place] == category for place in chosen) for category in set(categories)]
     assert max(counts) <= cap
     room = sum(min(cap, categories.count(category)) for category in set(categories))
     assert len(chosen) == min(size, room)
+
+
+@given(st.lists(shortlists(), max_size=4), st.integers(1, 30), st.floats(0, 1))
+def test_several_are_chosen_from_as_each_alone(
+    several: list[tuple[np.ndarray, np.ndarray, list[str]]], size: int, balance: float
+) -> None:
+    together = [Shortlist(scores, vectors, [Cap(categories, 2)]) for scores, vectors, categories in several]
+    assert choose(together, size, balance) == [choose([one], size, balance)[0] for one in together]
 
 
 def test_less_balance_gives_less_similar_lists() -> None:
@@ -58,11 +66,12 @@ def test_less_balance_gives_less_similar_lists() -> None:
     scores, vectors = (1.0 + cosines[order]).astype(np.float64), vectors[order]
     sameness = []
     for balance in (1.0, 0.8, 0.6, 0.4, 0.2):
-        chosen = vectors[choose(scores, vectors, 20, balance)]
+        chosen = vectors[choose([Shortlist(scores, vectors)], 20, balance)[0]]
         sameness.append(float((chosen @ chosen.T)[np.triu_indices(20, 1)].mean()))
     assert sameness == sorted(sameness, reverse=True)
     assert sameness[0] > 2 * sameness[-1]
 
 
 def test_nothing_to_choose_from() -> None:
-    assert choose(np.empty(0), np.empty((0, 4), np.float32), 20, 0.8) == []
+    assert choose([Shortlist(np.empty(0), np.empty((0, 4), np.float32))], 20, 0.8) == [[]]
+    assert choose([], 20, 0.8) == []
