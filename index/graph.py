@@ -49,7 +49,7 @@ class HnswParams:
     @property
     def proposing(self) -> "HnswParams":
         """The same for a graph of projected vectors, which only proposes: a few more links, found in less time."""
-        return replace(self, m=9 * self.m // 8, ef_construction=3 * self.ef_construction // 4)
+        return replace(self, m=9 * self.m // 8, ef_construction=3 * self.ef_construction // 5)
 
 
 class Graph:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from index.base import Vectors
 from index.rows import Removal, Rows, Slots
-from index.scan import Cosines, FloatScanner, Positions, Scan, Scanner, Scores, query_parts, rescore, select
+from index.scan import Cosines, FloatScanner, Positions, Scan, Scanner, Scores, Scratch, query_parts, rescore, select
 
 Codes = npt.NDArray[np.int8]
 """int8 (capacity, dim)."""
@@ -46,17 +46,18 @@ class Int8Scanner:
 
         Args:
             rows: what to shadow.
-            kernel: the module `numkong`, or what has its `dots_pack` and `dots_packed`.
+            kernel: the module `numkong`, or what has its `dots_pack`, `dots_packed` and `from_dlpack`.
         """
         self._rows = rows
         self._kernel = kernel
         self._codes: Codes | None = None
         self._limit = 0.0
+        self._scratch = Scratch()
 
     @property
     def nbytes(self) -> int:
-        """Bytes the codes take, spare capacity included."""
-        return 0 if self._codes is None else self._codes.nbytes
+        """Bytes the codes take, spare capacity included, and what scans keep for the next one."""
+        return self._scratch.nbytes + (0 if self._codes is None else self._codes.nbytes)
 
     def written(self, slots: Slots) -> None:
         """The rows at `slots` have new vectors."""
@@ -115,9 +116,9 @@ class Int8Scanner:
             packed = self._kernel.dots_pack(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
 
             def score(start: int, stop: int, out: Scores, packed: Any = packed) -> None:
-                out[:] = np.asarray(self._kernel.dots_packed(codes[start:stop], packed))
+                self._kernel.dots_packed(codes[start:stop], packed, out=self._kernel.from_dlpack(out))
 
-            candidates, scores = select(score, n, len(largest), wanted, np.int32)
+            candidates, scores = select(score, self._scratch.scores(n, len(largest), np.int32), wanted)
             if slots is not None:
                 candidates = slots[candidates]
             # Rounding errs by a 12th of a squared step in each square; a row this far below the k-th is not among k.

@@ -21,6 +21,7 @@ Scores = npt.NDArray[Any]
 _BLOCK = 2048  # rows a product at a time: a block of scores stays in the second-level cache
 _GROUP, _SMALL_GROUP = 8, 4  # rows whose largest score stands for all of them; the small ones where rows are few
 _MANY = 4  # groups for each of the k, or there is nothing to gain
+_MOST_KEPT = 32 << 20  # bytes of scores: 100,000 rows and 64 queries, with some to spare
 _QUERIES_AT_ONCE = 64  # of 384 dimensions: their codes stay in the first-level cache
 
 
@@ -30,26 +31,51 @@ class Score(Protocol):
     def __call__(self, start: int, stop: int, out: Scores) -> None: ...
 
 
-def scan(rows: npt.NDArray[np.floating], queries: Vectors, k: int) -> tuple[Positions, Cosines]:
+class Scratch:
+    """Memory for scores, kept from one scan to the next: new memory takes as long as choosing among the scores."""
+
+    def __init__(self) -> None:
+        self._kept = np.empty(0, dtype=np.uint8)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it keeps."""
+        return self._kept.nbytes
+
+    def scores(self, n: int, b: int, dtype: npt.DTypeLike) -> Scores:
+        """An array (n, b) of float32 or int32 with anything in it; it is given out again at the next call."""
+        wanted = 4 * n * b
+        if wanted > _MOST_KEPT:
+            return np.empty((n, b), dtype=dtype)
+        if wanted > len(self._kept):
+            self._kept = np.empty(wanted, dtype=np.uint8)
+        return self._kept[:wanted].view(dtype).reshape(n, b)
+
+
+def scan(
+    rows: npt.NDArray[np.floating], queries: Vectors, k: int, scratch: Scratch | None = None
+) -> tuple[Positions, Cosines]:
     """The `k` best rows of each query by inner product.
 
     Args:
         rows: float32 or float16 (n, dim).
         queries: float32 (b, dim).
         k: 1 ≤ k ≤ n.
+        scratch: whoever scans again and again keeps one.
 
     Returns:
         Positions (b, k) and their inner products (b, k), best first.
     """
     positions = np.empty((len(queries), k), dtype=np.int64)
     cosines = np.empty((len(queries), k), dtype=np.float32)
+    scratch = scratch or Scratch()
     for part in query_parts(len(queries)):
         columns = np.ascontiguousarray(queries[part].T)
 
         def score(start: int, stop: int, out: Scores, columns: Vectors = columns) -> None:
             np.matmul(rows[start:stop].astype(np.float32, copy=False), columns, out=out)
 
-        positions[part], cosines[part] = select(score, len(rows), columns.shape[1], k, np.float32)
+        positions[part], cosines[part] = select(score, scratch.scores(len(rows), columns.shape[1], np.float32), k)
     return positions, cosines
 
 
@@ -88,7 +114,12 @@ class FloatScanner:
     def __init__(self, rows: Rows) -> None:
         """A scanner of `rows`."""
         self._rows = rows
-        self.nbytes = 0
+        self._scratch = Scratch()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that scans keep for the next one."""
+        return self._scratch.nbytes
 
     def written(self, slots: Slots) -> None:
         """Nothing to do: there is no copy of the rows."""
@@ -98,14 +129,14 @@ class FloatScanner:
 
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
         """See `Scanner.scan`."""
-        return scan(self._rows.vectors, queries, k)
+        return scan(self._rows.vectors, queries, k, self._scratch)
 
     def among(self, slots: Slots) -> Scan:
         """See `Scanner.among`."""
         vectors = self._rows.gather(slots)
 
         def scan_them(queries: Vectors, k: int) -> tuple[Slots, Cosines]:
-            positions, cosines = scan(vectors, queries, k)
+            positions, cosines = scan(vectors, queries, k, self._scratch)
             return slots[positions], cosines
 
         return scan_them
@@ -117,16 +148,21 @@ def query_parts(queries: int) -> list[slice]:
     return [slice(start, min(start + step, queries)) for start in range(0, queries, step)]
 
 
-def select(score: Score, n: int, b: int, k: int, dtype: npt.DTypeLike) -> tuple[Positions, Scores]:
+def select(score: Score, scores: Scores, k: int) -> tuple[Positions, Scores]:
     """The `k` largest of `n` scores for each of `b` queries, largest first: (b, k) each.
 
     Rows are dealt into groups of eight. At least k scores reach the k-th largest of the groups' maxima, so that maximum
     is a threshold below which nothing can be wanted, and few scores above it are left to sort. It is exact, and on
     100,000 rows several times quicker than a partition of all scores.
+
+    Args:
+        score: gives the scores.
+        scores: (n, b), where they are written.
+        k: 1 ≤ k ≤ n.
     """
+    n, b = scores.shape
     size = _GROUP if n >= _MANY * k * _GROUP else _SMALL_GROUP
-    scores: Scores = np.empty((n, b), dtype=dtype)
-    maxima: Scores = np.empty((n // size, b), dtype=dtype)
+    maxima: Scores = np.empty((n // size, b), dtype=scores.dtype)
     groups = 0
     for start in range(0, n, _BLOCK):
         block = scores[start : start + _BLOCK]
