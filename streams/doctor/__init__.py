@@ -1,11 +1,14 @@
 """Looks at everything that Upwell needs and says what is wrong, and what to do about it. Nothing is changed.
 
-    settings ─► machine (versions, directories, disk, files, locks) ─► model ─► cluster (broker, topics, clock)
+    settings ─► environment ─► machine (versions, directories, disk, files, locks) ─► model ─► cluster (broker, clock, …)
 
 With `probe` one record is written to a topic made for it, which is the only way to compare the clocks exactly.
 """
 
+import os
+
 from streams.doctor.cluster import examine_cluster
+from streams.doctor.environment import examine_environment
 from streams.doctor.finding import Finding, Verdict
 from streams.doctor.machine import examine_machine
 from streams.doctor.model import examine_model
@@ -23,6 +26,7 @@ async def examine(settings: Settings, kafka: KafkaSettings, *, probe: bool = Fal
         probe: measure the clock with a record on a topic of its own, which is deleted afterwards.
     """
     return [
+        *examine_environment(os.environ),
         *examine_machine(settings),
         *examine_model(settings),
         *await examine_cluster(settings, kafka, probe=probe),

@@ -18,6 +18,7 @@ from encoders.models import build_model
 from streams.cli import main
 from streams.doctor import Finding, Verdict, locks, machine
 from streams.doctor.cluster import behind, replication, skew
+from streams.doctor.environment import examine_environment
 from streams.doctor.model import device, examine_model
 from streams.settings import Settings
 from streams.topics import topics
@@ -64,6 +65,19 @@ def test_the_installed_libraries_are_the_pinned_ones_and_others_are_named(monkey
     assert "aiokafka 0.1, wanted 0.14.0" in bad.found
     assert "rocksdict missing" in bad.found
     assert "faust-streaming" not in bad.found
+
+
+def test_variables_that_are_no_settings_are_told_with_what_may_be_meant() -> None:
+    given = {
+        "UPWELL_SHOP": "books", "UPWELL_API_PORT": "1", "upwell_model": "hashing", "KAFKA_HEAP_OPTS": "-Xmx1g",
+        "UPWELL_TAG": "local", "UPWELL_DATADIR": "secret", "UPWELL_WAT": "secret",
+    }  # fmt: skip
+    found = list(examine_environment(given))
+    assert [(one.check, one.verdict, one.found) for one in found] == [
+        ("settings", Verdict.WARN, f"UPWELL_{name} is no setting, so it changes nothing") for name in ("DATADIR", "WAT")
+    ]
+    assert found[0].advice == "UPWELL_DATA_DIR is meant?"
+    assert "docs/configuration.md" in found[1].advice
 
 
 def test_pins_are_told_from_other_requirements() -> None:
