@@ -42,3 +42,8 @@ class DataError(UpwellError):
     """A file the user named cannot be read as what it should be."""
 
     exit_code = 5
+
+
+def unread(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read; nothing of what is in it, for it may hold a secret."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, unread
 from streams.hosts import is_loopback
 
 
@@ -79,8 +79,8 @@ class KafkaSettings(BaseSettings):
         if self.sasl_password_file is not None:
             try:
                 return self.sasl_password_file.read_text().rstrip("\n")
-            except OSError as error:
-                raise ValueError(f"KAFKA_SASL_PASSWORD_FILE cannot be read: {error.strerror}") from None
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"KAFKA_SASL_PASSWORD_FILE cannot be read: {unread(error)}") from None
         return None
 
     def ssl_context(self) -> ssl.SSLContext | None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from streams.errors import ConfigError, DataError
+from streams.errors import ConfigError, DataError, unread
 from streams.settings import Settings
 
 KEY_BYTES = 32
@@ -164,7 +164,7 @@ def read(path: Path) -> Pseudonyms:
             raise ConfigError(f"others may read or write {path}, and so tell who is who: chmod o-rwx,g-w {path}")
         return parse(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"UPWELL_PSEUDONYM_KEYS_FILE cannot be read ({type(error).__name__})") from None
+        raise ConfigError(f"UPWELL_PSEUDONYM_KEYS_FILE cannot be read: {unread(error)}") from None
 
 
 def of_settings(settings: Settings) -> Pseudonyms | None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, unread
 from streams.formats.base import Format
 from streams.formats.reading import Formats, Subject
 from streams.formats.registry import Access, Registry
@@ -73,7 +73,7 @@ def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None
     try:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"UPWELL_REGISTRY_{name}_FILE cannot be read ({type(error).__name__})") from None
+        raise ConfigError(f"UPWELL_REGISTRY_{name}_FILE cannot be read: {unread(error)}") from None
 
 
 def _tls(cafile: Path | None) -> ssl.SSLContext | None:
@@ -82,4 +82,4 @@ def _tls(cafile: Path | None) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=str(cafile))
     except OSError as error:
-        raise ConfigError(f"UPWELL_REGISTRY_CAFILE cannot be used ({type(error).__name__})") from None
+        raise ConfigError(f"UPWELL_REGISTRY_CAFILE cannot be used: {unread(error)}") from None

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, unread
 
 RELOAD_S = 2.0
 """A change of the file is noticed within so many seconds."""
@@ -64,4 +64,4 @@ class Reloaded(Generic[Content]):
                 raise ConfigError(f"others may write {self._path}, and so let themselves in: chmod go-w {self._path}")
             return stamp, self._parse(self._path.read_text())
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self._variable} cannot be read ({type(error).__name__})") from None
+            raise ConfigError(f"{self._variable} cannot be read: {unread(error)}") from None

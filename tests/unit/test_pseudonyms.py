@@ -94,7 +94,7 @@ def test_keys_are_read_from_their_lines(tmp_path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod o-rwx,g-w"):
         pseudonyms.read(path)
-    with pytest.raises(ConfigError, match="UPWELL_PSEUDONYM_KEYS_FILE cannot be read"):
+    with pytest.raises(ConfigError, match="UPWELL_PSEUDONYM_KEYS_FILE cannot be read: No such file or directory"):
         pseudonyms.read(tmp_path / "none")
 
 

@@ -95,6 +95,9 @@ def test_a_password_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch:
     environment = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "shop"}
     message = refused({**environment, "KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "missing")}, monkeypatch)
     assert "KAFKA_SASL_PASSWORD_FILE cannot be read: No such file" in message
+    (tmp_path / "binary").write_bytes(b"\xff\xfe" + CANARY.encode())
+    message = refused({**environment, "KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "binary")}, monkeypatch)
+    assert message.endswith("KAFKA_SASL_PASSWORD_FILE cannot be read: it is not UTF-8 text")
 
 
 @pytest.mark.parametrize("name", ["KAFKA_SSL_CAFILE", "KAFKA_SSL_CERTFILE"])
