@@ -125,6 +125,7 @@ class ProfileReplication:
         self._directory = directory
         self._cache_mb = cache_mb
         self._topic = topic
+        self.replica = opened(directory, topic.partitions, cache_mb)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
@@ -132,7 +133,6 @@ class ProfileReplication:
             fetch_max_wait_ms=fetch_wait_ms,
             **kafka.client_options(),
         )
-        self.replica = opened(directory, topic.partitions, cache_mb)
 
     async def load(self) -> None:
         """Apply everything up to the present end of the topic, which must exist."""
