@@ -1,6 +1,6 @@
 """Looks at everything that Upwell needs and says what is wrong, and what to do about it. Nothing is changed.
 
-    settings ─► environment ─► machine (versions, directories, disk, files, locks) ─► model ─► cluster (broker, clock, …)
+    settings ─► environment ─► machine (versions, directories, disk, files, locks) ─► model ─► cluster (broker, clock)
 
 With `probe` one record is written to a topic made for it, which is the only way to compare the clocks exactly.
 """
