@@ -50,6 +50,18 @@ def timed() -> Iterator[Clock]:
     clock.seconds = time.process_time() - start
 
 
+def rounds(asked: dict[Any, Callable[[], Any]], times: int = 4) -> tuple[dict[Any, float], dict[Any, Any]]:
+    """The quickest of several rounds, CPU seconds, and the answers of the last: of each, in turn, in every round."""
+    taken: dict[Any, float] = {}
+    found: dict[Any, Any] = {}
+    for _ in range(times):
+        for who, ask in asked.items():
+            with timed() as clock:
+                found[who] = ask()
+            taken[who] = min(taken.get(who, clock.seconds), clock.seconds)
+    return taken, found
+
+
 def installed(name: str) -> Any | None:
     try:
         return importlib.import_module(name)
