@@ -10,6 +10,7 @@ import sys
 import structlog
 
 from streams.redaction import kinds_and_places, redact
+from streams.repeats import Repeats
 
 
 def configure(level: str) -> None:
@@ -36,6 +37,7 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     own = structlog.stdlib.ProcessorFormatter
     handler.setFormatter(own(processors=[own.remove_processors_meta, renderer], foreign_pre_chain=shared))
+    handler.addFilter(Repeats())
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     # These know no structlog: they stand alone, or run in commands that say nothing but their result.
     for plain in ("encoders", "streams.agents"):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streams import logs
 from streams.redaction import MASK, PERSONAL, exception, redact, text
+from streams.repeats import WINDOW_S, Repeats
 from streams.web.keys import Scope, new
 
 CANARY = "ann-lee-1984"
@@ -37,6 +38,56 @@ def test_a_line_is_one_json_object(lines: Any) -> None:
     (line,) = lines()
     assert {"event": "role runs", "role": "profiles", "items": 3, "level": "info"}.items() <= line.items()
     assert line["timestamp"].endswith("Z")
+
+
+def test_what_a_client_says_over_and_over_is_said_once(lines: Any) -> None:
+    client = logging.getLogger("aiokafka.client")
+    for number in range(2_000):
+        client.error("Unable connect to node with id %s: %s", number % 3, "refused")
+        client.error("Unable to update metadata from %s", [1])
+    client.warning("Unable to update metadata from %s", [1])
+    assert [line["event"] for line in lines()] == [
+        "Unable connect to node with id 0: refused",
+        *["Unable to update metadata from [1]"] * 2,
+    ]
+
+
+def test_how_often_it_was_said_is_told_the_next_time() -> None:
+    now = 0.0
+    repeats = Repeats(lambda: now)
+    seen = []
+    for tick in range(25):
+        now = float(tick)
+        record = logging.LogRecord("aiokafka.client", logging.ERROR, "", 0, "100%% of %s is gone", ("it",), None)
+        if repeats.filter(record):
+            seen.append((tick, record.getMessage()))
+    said = "100% of it is gone"
+    assert seen == [(0, said), (10, f"{said} (and 9 more like it)"), (20, f"{said} (and 9 more like it)")]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), max_size=60))
+def test_of_each_kind_there_is_a_line_in_every_window_and_none_is_lost(steps: list[tuple[str, int]]) -> None:
+    now, shown, counted = 0.0, dict.fromkeys("ab", -WINDOW_S), dict.fromkeys("ab", 0)
+    repeats = Repeats(lambda: now)
+    for kind, later in steps:
+        now += later
+        record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, kind, (), None)
+        assert repeats.filter(record) is (now - shown[kind] >= WINDOW_S)
+        if now - shown[kind] >= WINDOW_S:
+            held = f" (and {counted[kind]:,} more like it)" if counted[kind] else ""
+            assert record.getMessage() == kind + held
+            shown[kind], counted[kind] = now, 0
+        else:
+            counted[kind] += 1
+
+
+def test_our_own_lines_and_other_libraries_are_all_written(lines: Any) -> None:
+    for name in ("faust", "streams.agents.x"):
+        for _ in range(3):
+            logging.getLogger(name).warning("the same")
+    structlog.get_logger("any").warning("the same")
+    structlog.get_logger("any").warning("the same")
+    assert len(lines()) == 8
 
 
 def test_who_and_what_they_did_is_masked_by_name(lines: Any) -> None:
