@@ -103,6 +103,7 @@ class Candidates:
         cosines: float32 (n, 3), to any interest (the largest), to the intent, to any other; 0 where it was not found.
         looks: float64 (n, ways - 1), scores as neighbours as parts of the largest, at large and just now.
         votes: float64 (n,), scores by others' sessions as parts of the largest.
+        met: float64 (n,), how often each was in others' sessions with what the shopper had, as parts of the largest.
         barred: int64 (m,), places of what the shopper has, or is not to be shown whatever the rules are.
         ring: the shopper's, all of it.
         nearest: int64 (m,), places of what is nearest to any interest, best first.
@@ -115,6 +116,7 @@ class Candidates:
     cosines: npt.NDArray[np.float32]
     looks: Floats
     votes: Floats
+    met: Floats
     barred: Places
     ring: Ring
     nearest: Places

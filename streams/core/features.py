@@ -50,6 +50,8 @@ FEATURES = (
     Feature("tight_log", _N),
     Feature("votes", _O),
     Feature("votes_log", _O),
+    Feature("met", _O),
+    Feature("met_log", _O),
     Feature("popularity", _P),
     Feature("popularity_log", _P),
     Feature("mass", _P),
@@ -141,9 +143,10 @@ def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit],
     np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:8], where=batch.ranks.T > 0)
     columns[8:11] = np.concatenate([one.cosines for one in found]).T
     looks = np.concatenate([one.looks for one in found]).T
-    looks = np.vstack((looks, np.concatenate([one.votes for one in found])))
-    columns[[11, 13, 15]] = looks
-    columns[[12, 14, 16]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
+    votes, met = (np.concatenate(column) for column in zip(*((one.votes, one.met) for one in found), strict=True))
+    looks = np.vstack((looks, votes, met))
+    columns[[11, 13, 15, 17]] = looks
+    columns[[12, 14, 16, 18]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
     ring = _ring_of(found)
     keys = _Keys(batch, len(stock.items))

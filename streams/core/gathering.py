@@ -22,10 +22,13 @@ from streams.core.channels import INTENT, ORDER, Candidates, Floats, Ring, Stock
 from streams.core.items import Items, Places
 from streams.core.neighbourhood import ALIKE, ASKED_RHO, TIGHT_RHO, WIDE_RHO, Looks, alike
 from streams.core.policy import Channel, Policy
-from streams.core.sessions import Alike, Votes, weighed
+from streams.core.sessions import KEEP, MET_KEEP, Alike, Votes, weighed
 
 RHOS = np.array([[ASKED_RHO], [WIDE_RHO], [TIGHT_RHO]])
 """float64 (3, 1): ways to look at a ring. The first one makes the channel, the others are features."""
+
+TINY = 1e-300
+"""Divided by where there is nothing to be a part of."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -50,6 +53,7 @@ class Doings(NamedTuple):
         bounds: of what is asked, by shopper.
         looks: float64 (ways, n), what each counts, by `RHOS`.
         counts: float64 (n,), what each counts among others' sessions.
+        met: float64 (n,), what each counts among what was met in them.
     """
 
     rings: list[Ring]
@@ -59,6 +63,7 @@ class Doings(NamedTuple):
     bounds: Places
     looks: Floats
     counts: Floats
+    met: Floats
 
 
 class Gathered(NamedTuple):
@@ -132,7 +137,11 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     among_votes = ragged.located(places, bounds, votes.places, votes.bounds, items.scratch)
     parts = _parts(looks.scores[1:], looks.bounds, among_looks, bounds).T
     shares = _parts(votes.scores[None], votes.bounds, among_votes, bounds)[0]
-    of_items = (ragged.parted(column, bounds) for column in (places, ranks, cosines, parts, shares))
+    met = np.zeros(len(places))
+    if weights.get(Channel.SESSIONS):
+        met = stock.sessions.met(doings.asked, doings.bounds, doings.met, places, bounds)
+        met /= np.maximum(ragged.maxima(met, bounds), TINY)[ragged.owners(bounds)]
+    of_items = (ragged.parted(column, bounds) for column in (places, ranks, cosines, parts, shares, met))
     of_habits = (ragged.parted(column, bought) for column in (habits, strengths))
     columns = (*of_items, opened.barred, doings.rings, opened.nearest, *of_habits)
     found = [Candidates(*row) for row in zip(*columns, strict=True)]
@@ -172,8 +181,11 @@ def _doings(visits: Sequence[Visit], items: Items) -> Doings:
     moments -= moments[events[owner]]
     ways = weights[rows] * RHOS**moments
     looks: Floats = np.stack([np.bincount(at, way, len(asked)).astype(np.float64) for way in ways])
-    counts = np.bincount(at, weighed(weights[rows], ragged.turns(events)), len(asked)).astype(np.float64)
-    return Doings(rings, events, at[newest_first], asked, each, looks, counts)
+    newer = ragged.turns(events)
+    counts, met = (
+        np.bincount(at, weighed(weights[rows], newer, keep), len(asked)).astype(np.float64) for keep in (KEEP, MET_KEEP)
+    )
+    return Doings(rings, events, at[newest_first], asked, each, looks, counts, met)
 
 
 def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequence[tuple[Places, Places]]) -> _Open:

@@ -3,16 +3,20 @@
     similarity(s) = Σ over what both had of w · 2^(-age of s / MEMORY) / √(items of s)      w falls with what is newer
     score(item)   = Σ over the `NEAREST` most similar s that have it of similarity(s) / (mass of the item) ^ RARITY
 
+    met(item)     = Σ over what the shopper had of w' · |rings with both| / √(rings with the one · rings with the other)
+
 This is V-SKNN (Ludewig & Jannach, "Evaluation of session-based recommendation algorithms", UMUAI 2018) over the newest
-ring of every shopper, where theirs are sessions. A ring holds the last session whole and what came before it, so it is
-found by either; and there is one of each shopper, so a topic with the newest record of each key has all of them.
+ring of every shopper, where theirs are sessions; what was met is item-kNN (Sarwar et al., "Item-based collaborative
+filtering recommendation algorithms", WWW 2001) over the rings that are kept of either. A ring holds the last session
+whole and what came before it, so it is found by either; and there is one of each shopper, so a topic with the newest
+record of each key has all of them.
 
 **Bounds.** The `MOST` newest rings are kept, and of each item the `HOLDERS` newest rings that have it. Up to what the
 bounds cut off, the state is a function of the newest record of each shopper, in whatever order they come.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +41,9 @@ NEAREST = 100
 
 KEEP = 0.98
 """What an item of the shopper's counts of the next newer one."""
+
+MET_KEEP = 0.9
+"""The same for what was met: it says more of what the shopper deals with now."""
 
 MEMORY_MS = 14.0 * decay.DAY_MS
 """A ring counts half as much after this time."""
@@ -90,9 +97,9 @@ class Votes(NamedTuple):
     members: Places
 
 
-def weighed(weights: Floats, newer: Places) -> Floats:
+def weighed(weights: Floats, newer: Places, keep: float = KEEP) -> Floats:
     """What interactions count: float64 (n,). weights: float64 (n,), above 0; newer: int64 (n,), how many are newer."""
-    counts: Floats = weights * KEEP**newer
+    counts: Floats = weights * keep**newer
     return counts
 
 
@@ -127,6 +134,12 @@ def session_of(recent: Sequence[Interaction]) -> Session | None:
             newest.setdefault(interaction.item, interaction)
     liked = [interaction for interaction in newest.values() if interaction.weight > 0]
     return Session([interaction.item for interaction in liked], liked[0].time) if liked else None
+
+
+def _root(holders: Places) -> Floats:
+    """The root of how many holders there are, at least one: float64 (n,)."""
+    root: Floats = np.sqrt(np.maximum(np.count_nonzero(holders, axis=1), 1))
+    return root
 
 
 class Sessions:
@@ -206,6 +219,30 @@ class Sessions:
         shifts = np.array([decay.log_mass(1.0, now, HALF_LIFE_MS) for now in nows])
         logs = masses[places] - np.repeat(shifts, np.diff(bounds))
         return Votes(places, bounds, sums * np.exp(-RARITY * np.maximum(logs, 0.0)), members)
+
+    def met(self, asked: Places, bounds: Places, counts: Floats, candidates: Places, edges: Places) -> Floats:
+        """How often candidates were in one ring with what several shoppers were for: float64 (candidates,).
+
+        Args:
+            asked: int64 (n,), places, each once for a shopper.
+            bounds: of what is asked, by shopper.
+            counts: float64 (n,), what each counts: see `weighed`, with `MET_KEEP`.
+            candidates: int64 (m,), places.
+            edges: of the candidates, by shopper.
+        """
+        self._read()
+        holders = self._holders.values[asked]
+        shares = np.repeat(counts / _root(holders), HOLDERS)
+        theirs = self._holders.values[candidates]
+        sums = np.zeros(len(candidates))
+        starts, ends = bounds.tolist(), edges.tolist()
+        for (begin, end), (first, last) in zip(pairwise(starts), pairwise(ends), strict=True):
+            held = slice(HOLDERS * begin, HOLDERS * end)
+            rings = np.bincount(holders[begin:end].ravel(), shares[held], len(self._times))
+            rings[_NOBODY] = 0.0
+            sums[first:last] = rings[theirs[first:last]].sum(axis=1)
+        result: Floats = sums / _root(theirs)
+        return result
 
     def _read(self) -> None:
         unread, self._unread = self._unread, {}

@@ -21,7 +21,7 @@ from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile, fold, purchases
 from streams.core.ragged import bounds_of, distinct
-from streams.core.sessions import Session, Sessions, weighed
+from streams.core.sessions import MET_KEEP, Session, Sessions, weighed
 from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, Board
 from tests.property.strategies import DAY, T0, logs
 
@@ -121,7 +121,22 @@ def _plain_popularity(item: str) -> dict[str, float]:
     return found
 
 
-def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> dict[str, float]:
+def _met(visit: Visit, candidates: Sequence[str]) -> dict[str, float]:
+    """How often candidates were in others' sessions with what the shopper was for, by the lookup that has an oracle."""
+    counts: dict[str, float] = {}
+    liked = [event for event in reversed(visit.profile.recent) if event.weight > 0]
+    for newer, event in enumerate(liked):
+        counts[event.item] = counts.get(event.item, 0.0) + event.weight * MET_KEEP**newer
+    asked, places = STOCK.items.places(counts), STOCK.items.places(candidates)
+    met = STOCK.sessions.met(
+        asked, np.array([0, len(asked)]), np.array(list(counts.values())), places, np.array([0, len(places)])
+    )
+    return dict(zip(candidates, met.tolist(), strict=True))
+
+
+def _plain(
+    item: str, visit: Visit, ranks: dict[Channel, int], fused: float, candidates: Sequence[str]
+) -> dict[str, float]:
     """The features of an item for a shopper."""
     facts = [_facts(NAMES.index(name)) for name in NAMES]
     own, profile, price = (
@@ -145,8 +160,9 @@ def _plain(item: str, visit: Visit, ranks: dict[Channel, int], fused: float) -> 
     others = [one.get(place, 0.0) for interest, one in cosines.items() if interest != "intent"]
     found["cosine_long"] = max([0.0, *others])
     looks = {"wide": _look(visit, WIDE_RHO), "tight": _look(visit, TIGHT_RHO), "votes": votes(profile.recent)}
+    looks["met"] = _met(visit, candidates)
     for name, scores in looks.items():
-        found[name] = scores.get(item, 0.0) / max(scores.values(), default=1.0)
+        found[name] = scores.get(item, 0.0) / (max(scores.values(), default=1.0) or 1.0)
         found[f"{name}_log"] = 1.0 + math.log(found[name] + 1e-3) / math.log(1e3)
     found |= _plain_popularity(item)
     paid = [(event.weight, math.log(price[event.item])) for event in liked if price[event.item]]  # type: ignore[arg-type]
@@ -194,7 +210,9 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
         ranks = {channel: int(rank) for channel, rank in zip(ORDER, batch.ranks[row], strict=True) if rank}
         score = sum(Policy().channel_weights[channel] / (RRF_K + rank) for channel, rank in ranks.items())
         assert batch.fused[row] == pytest.approx(score)
-        plain = _plain(item, visit, ranks, score / batch.fused[batch.owner == owner].max())
+        beside = batch.owner == owner
+        candidates = [STOCK.items.ids[other] for other in batch.place[beside]]
+        plain = _plain(item, visit, ranks, score / batch.fused[beside].max(), candidates)
         told = dict(zip((feature.name for feature in FEATURES), matrix[row].tolist(), strict=True))
         assert told == pytest.approx(plain, abs=1e-5)
         done = {event.item for event in visit.profile.recent if event.weight > 0} | set(visit.profile.habits)

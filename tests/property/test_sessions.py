@@ -99,6 +99,32 @@ def _similarities(left: Told, ring: Ring) -> dict[bytes, float]:
     return {shopper: similarity for shopper, similarity in found.items() if similarity}
 
 
+@given(steps, st.lists(st.dictionaries(names, st.floats(0.1, 2.0)), min_size=1, max_size=3))
+def test_what_was_met(steps: Sequence[tuple[bytes, Session | None]], shoppers: Sequence[dict[str, float]]) -> None:
+    items, _ = _items()
+    sessions = Sessions(items)
+    left = _filled(sessions, steps)
+    with_it = {name: {shopper for shopper, session in left.items() if name in session.items} for name in NAMES}
+    candidates = [NAMES[number:] for number, _ in enumerate(shoppers)]
+    asked = items.places([name for counts in shoppers for name in counts])
+    met = sessions.met(
+        asked,
+        ragged.bounds_of([len(counts) for counts in shoppers]),
+        np.array([count for counts in shoppers for count in counts.values()]),
+        items.places([name for some in candidates for name in some]),
+        ragged.bounds_of([len(some) for some in candidates]),
+    )
+    plain = [
+        sum(
+            count * len(with_it[own] & with_it[name]) / math.sqrt(len(with_it[own]) * len(with_it[name]) or 1)
+            for own, count in counts.items()
+        )
+        for counts, some in zip(shoppers, candidates, strict=True)
+        for name in some
+    ]
+    assert met.tolist() == pytest.approx(plain)
+
+
 @given(steps, rings)
 def test_scores_and_pulls(steps: Sequence[tuple[bytes, Session | None]], ring: Ring) -> None:
     items, masses = _items()
