@@ -88,7 +88,7 @@ def build_and_query(table: Table, rows: Floats, queries: Floats, k: int) -> tupl
     table.add("add", "upwell", f"{n / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:.2f}x hnswlib")
     searches["upwell, graph"] = lambda part: ours.search(part, k)[0]
 
-    for width in (dim // 3, dim // 2):
+    for width in (dim // 3, 5 * dim // 12):
         projected = HnswIndex(dim, PARAMS, crossover=NEVER, projection=ours.fitted_projection(width))
         with timed() as clock:
             in_batches(n, lambda a, b, to=projected: to.upsert(names[a:b], rows[a:b]))  # type: ignore[misc]

@@ -20,7 +20,7 @@ from index.scan import Cosines, in_rows, rescore, scan
 
 _MIN_TOMBSTONES = 64
 _CROWDED = 4  # a scan answers too when k, or what the graph lacks, is more than 1/4 of the rows
-_OVERFETCH, _EXTRA = 1.4, 10  # with a projection; with half the dimensions recall is then that of the whole graph
+_OVERFETCH, _EXTRA = 1.2, 10  # with a projection; at 5/12 of the dimensions recall is then that of the whole graph
 _IN_ORDER = 16  # queries, from which on it pays to put them into an order
 _ROWS_A_SEARCH = 2000  # that are looked at in the time that a graph takes for a query, or to take in a row
 _FITTED = 20_000

@@ -42,7 +42,7 @@ from index.labels import GraphLabels, Labels
 from index.projection import Projection
 from index.rows import Rows, Slots
 
-_FORMAT = 4
+_FORMAT = 3
 _ROWS_AT_ONCE = 4096
 _SPARE_SHARE, _LEAST_SPARE = 64, 256
 
