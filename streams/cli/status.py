@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console, Group
+from aiokafka.errors import KafkaError
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
@@ -28,7 +30,8 @@ def status(watch: float | None, as_json: bool) -> None:
 
     Lag is counted in records and in seconds: how long the oldest record that waits has waited. The watermark is the
     timestamp of the newest record that a role has read. Bytes are those of one copy of a topic; a broker may not tell.
-    Snapshots are those of this machine. Nobody is disturbed.
+    Snapshots are those of this machine. Nobody is disturbed. With --watch, an outage of the cluster is told and waited
+    out.
 
     \b
     Examples:
@@ -57,13 +60,29 @@ async def _status(shop: Shop, every: float | None, *, as_json: bool) -> None:
                 Console().print(shown(found))
             return
         if as_json:
-            while True:
-                click.echo(to_json(await look.now()))
-                await asyncio.sleep(every)
-        with Live(shown(await look.now()), console=Console(), auto_refresh=False) as live:
-            while True:
-                await asyncio.sleep(every)
-                live.update(shown(await look.now()), refresh=True)
+            async for seen in watched(look.now, every):
+                click.echo(msgspec.json.encode({"error": seen}) if isinstance(seen, str) else to_json(seen))
+            return
+        with Live(console=Console(), auto_refresh=False) as live:
+            last: RenderableType = ""
+            async for seen in watched(look.now, every):
+                last = last if isinstance(seen, str) else shown(seen)
+                live.update(Group(last, Text(seen, style="bold red")) if isinstance(seen, str) else last, refresh=True)
+
+
+async def watched(now: Callable[[], Awaitable[Status]], every: float) -> AsyncIterator[Status | str]:
+    """One status after the other; while the cluster tells none, why. An outage is what one watches for.
+
+    Raises:
+        KafkaError, OSError: there was not even a first one.
+    """
+    yield await now()
+    while True:
+        await asyncio.sleep(every)
+        try:
+            yield await now()
+        except (KafkaError, OSError) as error:
+            yield f"the cluster does not answer ({type(error).__name__}); trying again"
 
 
 def to_json(found: Status) -> bytes:

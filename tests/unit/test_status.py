@@ -7,9 +7,10 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import NodeNotReadyError
 from rich.console import Console
 
-from streams.cli.status import ago, shown, to_json
+from streams.cli.status import ago, shown, to_json, watched
 from streams.status import Group, Lag, Member, Snapshot, Status, TopicSize
 from streams.status.look import snapshot, sources
 from streams.topics import topics
@@ -50,6 +51,24 @@ def test_a_group_is_as_far_behind_as_its_slowest_partition() -> None:
     assert (PROFILES.records, PROFILES.seconds, PROFILES.watermark) == (9, 12.5, NOW - 5_000)
     idle = replace(PROFILES, lags=[])
     assert (idle.records, idle.seconds, idle.watermark) == (0, 0.0, None)
+
+
+async def test_watching_goes_on_through_an_outage_but_needs_a_beginning() -> None:
+    told: list[Status | Exception] = [STATUS, NodeNotReadyError(), TimeoutError(), STATUS]
+
+    async def now() -> Status:
+        if isinstance(seen := told.pop(0), Exception):
+            raise seen
+        return seen
+
+    watching = watched(now, 0.0)
+    first, *away, back = [await anext(watching) for _ in range(4)]
+    assert (first, back) == (STATUS, STATUS)
+    assert ["NodeNotReadyError" in str(away[0]), "TimeoutError" in str(away[1])] == [True, True]
+    await watching.aclose()
+    told.append(NodeNotReadyError())
+    with pytest.raises(NodeNotReadyError):
+        await anext(watched(now, 0.0))
 
 
 def test_people_see_roles_topics_and_what_was_refused() -> None:
