@@ -76,7 +76,9 @@ def moments_of(doings: Sequence[Doing], learning: Learning, examples: int, half_
     if learning.sampling <= 0:
         return []
     share = 1.0 if examples < learning.eager else learning.sampling
-    share = min(share, learning.a_batch / max(1, sum(len(doing.new) for doing in doings)))
+    # Of a basket all lines are one moment.
+    count = sum(1 for doing in doings for _ in groupby(doing.new, key=_time))
+    share = min(share, learning.a_batch / max(1, count))
     moments = (moment for doing in doings for moment in _moments(doing, share, half_lives))
     return sorted(moments, key=lambda moment: moment.offset)
 

@@ -94,6 +94,19 @@ def test_a_large_batch_teaches_no_more_than_a_small_one() -> None:
     assert [example.offset for example in _told(shop)[-8:]] == list(range(300, 308))
 
 
+def test_a_basket_is_one_moment_however_long_it_is() -> None:
+    shop = _shop(Learning(1.0, a_batch=10))
+    shop.events(*(event(n, user=f"user {n}", item=name) for n, name in enumerate(THINGS)))
+    before, count = len(_told(shop)), len(THINGS)
+    shop.events(
+        *(
+            event(100 + n, user=f"late {n // count}", item=THINGS[n % count], time=NOW + HOUR + n // count)
+            for n in range(10 * count)
+        )
+    )
+    assert [example.offset for example in _told(shop)[before:]] == list(range(100, 100 + 10 * count, count))
+
+
 def test_candidates_are_bounded() -> None:
     shop = _shop(Learning(1.0, candidates=4))
     shop.events(*(event(n, user=f"user {n}", item=name) for n, name in enumerate(THINGS)))
