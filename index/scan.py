@@ -142,10 +142,9 @@ class FloatScanner:
         return scan_them
 
 
-def query_parts(queries: int) -> list[slice]:
+def query_parts(queries: int, at_once: int = _QUERIES_AT_ONCE) -> list[slice]:
     """Slices of the queries, for products that are quick."""
-    step = _QUERIES_AT_ONCE
-    return [slice(start, min(start + step, queries)) for start in range(0, queries, step)]
+    return [slice(start, min(start + at_once, queries)) for start in range(0, queries, at_once)]
 
 
 def select(score: Score, scores: Scores, k: int) -> tuple[Positions, Scores]:
