@@ -6,7 +6,7 @@ profile ─► interests ─► index ─► channels ─► features ─┬─�
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -218,15 +218,19 @@ async def _nearest(
 ) -> list[list[Near]]:
     """For each shopper, for each interest that has a direction: the nearest items, of those that rules can leave."""
     found: list[list[Near]] = [[] for _ in wanted]
-    asked, queries = [], []
+    asked: list[tuple[int, str]] = []
+    queries: list[Vectors] = []
     for owner, interests in enumerate(wanted):
         for interest in interests:
-            query = np.asarray(interest.weights, np.float32) @ tastes(interest.items)
-            if np.linalg.norm(query) > MIN_NORM:
-                asked.append((owner, interest.name))
-                queries.append(query)
-    if queries:
-        steered = replica.steered(np.stack(queries))
+            asked.append((owner, interest.name))
+            queries.append(np.array(interest.weights, np.float32) @ tastes(interest.items))
+    if not queries:
+        return found
+    together = np.stack(queries)
+    directed = np.flatnonzero(np.linalg.norm(together, axis=1) > MIN_NORM)
+    if len(directed):
+        asked = [asked[number] for number in directed.tolist()]
+        steered = replica.steered(together[directed])
         where = replica.told.filter(rules) if rules else None
         lists, cosines = await replica.search(steered, _asked(policy), where)
         places = replica.items.places(chain.from_iterable(lists))
@@ -244,44 +248,34 @@ def _asked(policy: Policy) -> int:
 def _drafts(
     visits: Sequence[Visit], gathered: Gathered, batch: Batch, given: Floats | None, replica: Replica, policy: Policy
 ) -> list[Draft]:
-    bounds = batch.starts[: len(visits) + 1]
+    bounds, stages = batch.starts[: len(visits) + 1], _stages(batch, len(visits))
     if given is None:
         scores = batch.fused[: bounds[-1]]
     else:
         logits = given.sum(axis=1)
         scores = np.exp(logits - np.repeat(ragged.maxima(logits, bounds), np.diff(bounds)))
+    ids, facts, caps = replica.items.ids, replica.facts, policy.caps
+    most = SHORTLIST * policy.size * (3 if caps else 1)
+    ties = ragged.parted(replica.items.ties.values[batch.place[: bounds[-1]]], bounds)
+    gave = [None] * len(visits) if given is None else ragged.parted(given, bounds)
+    columns = (ragged.parted(column, bounds) for column in (scores, batch.parts))
+    rows = zip(visits, gathered.candidates[: len(visits)], *columns, ties, gave, stages, strict=True)
     drafts = []
-    for number, (begin, end) in enumerate(pairwise(bounds.tolist())):
-        own = None if given is None else given[begin:end]
-        candidates = gathered.candidates[number]
+    for visit, candidates, plain, fused, tie, own, stage in rows:
+        boosted = plain
+        if visit.eligible.boosts:
+            boosted = plain * visit.eligible.factors([ids[place] for place in candidates.places])
+        order = np.lexsort((tie, -boosted))
+        score = boosted[order]
+        best = score[:most]
+        described = [facts[ids[place]] for place in candidates.places[order[:most]]] if caps else []
+        capped = [Cap([group_of(fact, group) for fact in described], count) for group, count in caps.items()]
+        relevance = best / best[:1] if own is None else _relevance(best)
+        shortlist = len(best)
         drafts.append(
-            _draft(visits[number], candidates, scores[begin:end], batch.parts[begin:end], own, replica, policy)
+            Draft(visit, candidates, order, score, relevance, fused, own, shortlist, capped, visit.segment, stage)
         )
     return drafts
-
-
-def _draft(
-    visit: Visit,
-    candidates: Candidates,
-    scores: Floats,
-    fused: Floats,
-    given: Floats | None,
-    replica: Replica,
-    policy: Policy,
-) -> Draft:
-    ids, places, caps = replica.items.ids, candidates.places, policy.caps
-    if visit.eligible.boosts:
-        scores = scores * visit.eligible.factors([ids[place] for place in places])
-    order = np.lexsort((replica.items.ties.values[places], -scores))
-    scores = scores[order]
-    shortlist = min(SHORTLIST * policy.size * (3 if caps else 1), len(order))
-    facts = [replica.facts[ids[place]] for place in places[order[:shortlist]]] if caps else []
-    capped = [Cap([group_of(fact, group) for fact in facts], most) for group, most in caps.items()]
-    best = scores[:shortlist]
-    relevance = best / best[:1] if given is None else _relevance(best)
-    return Draft(
-        visit, candidates, order, scores, relevance, fused, given, shortlist, capped, visit.segment, _stage(candidates)
-    )  # fmt: skip
 
 
 def _relevance(scores: Floats) -> Floats:
@@ -293,11 +287,16 @@ def _relevance(scores: Floats) -> Floats:
     return 1.0 - (logs[0] - logs) / depth if depth > 0 else np.ones(len(logs))
 
 
-def _stage(candidates: Candidates) -> Stage:
-    some = np.count_nonzero(candidates.ranks, axis=0)
-    if some[_PERSONAL].any():
-        return Stage.PROFILE
-    return Stage.SEGMENT if some[_SEGMENT] else Stage.POPULARITY
+def _stages(batch: Batch, shoppers: int) -> list[Stage]:
+    """The rung that each shopper's candidates are from."""
+    bounds = batch.starts[: shoppers + 1]
+    some = ragged.maxima(batch.ranks[: bounds[-1]].T, bounds) > 0
+    personal = some[_PERSONAL].any(axis=0).tolist()
+    segments = some[_SEGMENT].tolist()
+    return [
+        Stage.PROFILE if own else Stage.SEGMENT if segment else Stage.POPULARITY
+        for own, segment in zip(personal, segments, strict=True)
+    ]
 
 
 def group_of(facts: Facts, group: Group) -> str | None:

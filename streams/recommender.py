@@ -5,19 +5,18 @@ shopper ─► draft (see `drafts`) ─► diversify ─► explore ─► expla
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
 from index.base import Vectors
-from streams.core import channels, diversity, exploration
+from streams.core import channels, diversity, exploration, ragged
 from streams.core.decay import log_mass
 from streams.core.diversity import Shortlist
+from streams.core.items import Places
 from streams.core.policy import Policy
 from streams.core.ranking import Example
 from streams.core.trending import HALF_LIFE_MS
-from streams.drafts import Draft, Shopper, drafted, group_of, lookup
+from streams.drafts import Draft, Shopper, drafted, group_of
 from streams.lessons import Moment
 from streams.records import RecommendedItem
 from streams.replicas import Replica
@@ -35,14 +34,6 @@ class Slate:
 
     items: list[RecommendedItem]
     stage: str
-
-
-class _Best(NamedTuple):
-    """What is chosen of a shortlist: places in it, best first; the names in it, and vectors, float32 (n, dim)."""
-
-    places: Sequence[int]
-    names: Sequence[str]
-    vectors: Vectors
 
 
 async def recommend(shoppers: Sequence[Shopper], replica: Replica, policy: Policy) -> list[Slate]:
@@ -82,43 +73,46 @@ async def _together(
 ) -> tuple[list[Slate], list[Example | None]]:
     """Slates of a few shoppers, and examples: the index is asked three times for all of them."""
     made = await drafted(shoppers, moments, replica, policy, most)
-    ids = [draft.ids(replica, draft.shortlist) for draft in made.drafts]
-    if not ids:
+    if not made.drafts:
         return [], made.examples
-    vectors = await lookup(replica, chain.from_iterable(ids))
-    near = [vectors(names) for names in ids]
+    shortlisted = [draft.candidates.places[draft.order[: draft.shortlist]] for draft in made.drafts]
+    different, at = np.unique(np.concatenate(shortlisted), return_inverse=True)
+    vectors = await replica.vectors([replica.items.ids[place] for place in different.tolist()])
+    bounds = ragged.bounds_of([len(places) for places in shortlisted])
+    near = [vectors.take(rows, axis=0) for rows in ragged.parted(at, bounds)]
     shortlists = [Shortlist(draft.relevance, own, draft.caps) for draft, own in zip(made.drafts, near, strict=True)]
     best = diversity.choose(shortlists, policy.size, policy.diversity)
     chosen = [
-        _chosen(shopper, draft, _Best(places, names, own), replica, policy)
-        for shopper, draft, places, names, own in zip(shoppers, made.drafts, best, ids, near, strict=True)
+        _chosen(shopper, draft, np.array(places, np.int64), own, replica, policy)
+        for shopper, draft, places, own in zip(shoppers, made.drafts, best, near, strict=True)
     ]
     lists = listed(chosen, made, replica)
     slates = [Slate(items, draft.stage) for items, draft in zip(lists, made.drafts, strict=True)]
     return slates, made.examples
 
 
-def _chosen(shopper: Shopper, draft: Draft, best: _Best, replica: Replica, policy: Policy) -> Chosen:
+def _chosen(shopper: Shopper, draft: Draft, best: Places, vectors: Vectors, replica: Replica, policy: Policy) -> Chosen:
+    """The list of a shopper. best: int64 (n,), places in the shortlist; vectors: float32 (shortlist, dim)."""
+    places = draft.candidates.places[draft.order[best]]
     # An item may have left the shop while the vectors were fetched.
-    places = [place for place in best.places if replica.available(best.names[place])]
-    explored = _explored(shopper, draft, [best.names[place] for place in places], replica, policy)
-    rows = np.array(places, np.int64)
-    return Chosen(draft, draft.order[rows], draft.scores[rows], best.vectors[rows], explored)
+    there = replica.items.available.values[places]
+    best, places = best[there], places[there]
+    explored = _explored(shopper, draft, places, replica, policy)
+    return Chosen(draft, draft.order[best], draft.scores[best], vectors[best], explored)
 
 
-def _explored(
-    shopper: Shopper, draft: Draft, chosen: Sequence[str], replica: Replica, policy: Policy
-) -> Explored | None:
+def _explored(shopper: Shopper, draft: Draft, chosen: Places, replica: Replica, policy: Policy) -> Explored | None:
     """Let a fresh item take the last place, now and then, and note the chance that whoever is there had."""
-    if shopper.key is None or policy.exploration <= 0 or not chosen:
+    if shopper.key is None or policy.exploration <= 0 or not len(chosen):
         return None
+    names = [replica.items.ids[place] for place in chosen.tolist()]
 
     def fits(item: str) -> bool:
         if not replica.available(item):
             return False
         facts = replica.facts[item]
         for group, most in policy.caps.items():
-            own, theirs = group_of(facts, group), [group_of(replica.facts[other], group) for other in chosen[:-1]]
+            own, theirs = group_of(facts, group), [group_of(replica.facts[other], group) for other in names[:-1]]
             if own is not None and theirs.count(own) >= most:
                 return False
         return True
@@ -129,7 +123,7 @@ def _explored(
     fresh: Iterator[str] = channels.fresh(draft.visit, replica.stock, draft.candidates, least)
     nearest = []
     for item in fresh:
-        if item not in chosen and fits(item):
+        if item not in names and fits(item):
             nearest.append(item)
             if len(nearest) == count:
                 break

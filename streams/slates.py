@@ -6,8 +6,8 @@
 Everything but the words is worked out for all shoppers together, from what the channels have found already.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -59,24 +59,28 @@ class Chosen(NamedTuple):
 
 
 class _Reasons(NamedTuple):
-    """Reasons one after another: how many each item has; and of each reason the column, the share and what is cited.
+    """Reasons one after another, as columns.
 
-    cited: two numbers of interactions, of which the second or both may be `NOWHERE`.
+    Attributes:
+        counts: by item, how many it has.
+        columns, shares: the channel of each and its part.
+        ranks: that the channel gave the item, 0 for none.
+        first, second: numbers of the interactions that are cited, or `NOWHERE`.
     """
 
     counts: list[int]
     columns: list[int]
     shares: list[float]
-    cited: list[list[int]]
-
-
-class _Item(NamedTuple):
-    """An item of a list: its id, score and ranks by channel, and its reasons as column, share and what is cited."""
-
-    name: str
-    score: float
     ranks: list[int]
-    reasons: list[tuple[int, float, list[int]]]
+    first: list[int]
+    second: list[int]
+
+
+_Item = tuple[str, float, int]
+"""Of a list: its id, its score, and how many reasons it has."""
+
+_Told = tuple[int, float, int, int, int]
+"""A reason as a row of `_Reasons`."""
 
 
 def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
@@ -89,15 +93,10 @@ def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list
     ids = replica.items.ids
     names = [ids[place] for place in drafted.batch.place[rows].tolist()]
     reasons = _reasons(chosen, names, rows, bounds, cited, drafted)
-    told = list(zip(reasons.columns, reasons.shares, reasons.cited, strict=True))
-    own = [told[end - count : end] for count, end in zip(reasons.counts, accumulate(reasons.counts), strict=True)]
     scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
-    items = list(map(_Item, names, scores, drafted.batch.ranks[rows].tolist(), own))
-    edges = pairwise(bounds.tolist())
-    return [
-        _entries(one, events, items[begin:end], replica)
-        for one, events, (begin, end) in zip(chosen, recent, edges, strict=True)
-    ]
+    items = zip(names, scores, reasons.counts, strict=True)
+    told = zip(*reasons[1:], strict=True)
+    return [_entries(one, events, items, told, replica) for one, events in zip(chosen, recent, strict=True)]
 
 
 def _reasons(
@@ -121,8 +120,9 @@ def _reasons(
     shares = explain.shared(gains, ranks, sayable)
     items = np.repeat(np.arange(len(rows)), shares.counts)
     ways = np.array([_WAY.get(column, NOWHERE) for column in range(len(ORDER))])[shares.columns]
-    numbers = np.where(ways == NOWHERE, NOWHERE, cited[:, ways, items]).T
-    return _Reasons(shares.counts.tolist(), shares.columns.tolist(), rounded(shares.shares, 4), numbers.tolist())
+    first, second = np.where(ways == NOWHERE, NOWHERE, cited[:, ways, items]).tolist()
+    given = ranks[items, shares.columns].tolist()
+    return _Reasons(shares.counts.tolist(), shares.columns.tolist(), rounded(shares.shares, 4), given, first, second)
 
 
 def _cited(
@@ -183,9 +183,9 @@ def _numbered(places: Places, numbers: Places, count: int) -> Places:
 
 
 def _entries(
-    chosen: Chosen, recent: Sequence[Interaction], items: Sequence[_Item], replica: Replica
+    chosen: Chosen, recent: Sequence[Interaction], items: Iterator[_Item], told: Iterator[_Told], replica: Replica
 ) -> list[RecommendedItem]:
-    """The entries of one shopper."""
+    """The entries of one shopper: takes what is theirs of everybody's items and reasons."""
     draft = chosen.draft
     words = Words(draft.visit.profile, recent, replica.title, draft.segment)
     cites: list[Cited | None] = [None] * len(recent)
@@ -193,13 +193,14 @@ def _entries(
     def cite(number: int) -> Cited:
         known = cites[number]
         if known is None:
-            known = cites[number] = Cited(recent[number].item, recent[number].type, recent[number].time)
+            item, kind, _, time = recent[number]
+            known = cites[number] = Cited(item, kind, time)
         return known
 
     entries = []
-    for rank, (name, score, ranks, told) in enumerate(items, start=1):
+    for rank, (name, score, count) in enumerate(islice(items, len(chosen.rows)), start=1):
         reasons = []
-        for column, share, (first, second) in told:
+        for column, share, given, first, second in islice(told, count):
             if column in _WAY:
                 text = words.of_event(column, name, first)
                 because = [] if first < 0 else [cite(first)] if second < 0 else [cite(first), cite(second)]
@@ -207,7 +208,7 @@ def _entries(
                 text, last = words.of_habit(name)
                 because = [Cited(name, EventType.PURCHASE, last)]
             else:
-                text, because = words.of_rank(column, ranks[column]), []
+                text, because = words.of_rank(column, given), []
             reasons.append(Reason(ORDER[column], share, text, because))
         entries.append(RecommendedItem(rank, name, score, reasons[0].channel, reasons))
     if chosen.explored is not None:

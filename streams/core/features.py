@@ -7,6 +7,7 @@ a function of the profile, the shared state and the time of asking; so taking an
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS, HOUR_MS, log_mass
 from streams.core.items import NONE, Places
 from streams.core.policy import Channel
+from streams.core.ragged import bounds_of, maxima
 from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
 
 Floats = npt.NDArray[np.float64]
@@ -92,6 +94,7 @@ RANK_SOFTNESS = 5.0
 """A rank r counts s / (s + r)."""
 
 _FLOOR = 1e-3
+_LEAST = 1e-300
 _POPULAR_FLOOR = 1e-4
 
 
@@ -228,15 +231,19 @@ def _shares(
     batch: Batch, owner: Places, weight: Floats, theirs: npt.NDArray[np.int32], own: npt.NDArray[np.int32]
 ) -> Floats:
     """Which part of the weight of the shopper's doings is in each candidate's group: float64 (m,)."""
-    stride = 1 + max(int(theirs.max(initial=0)), int(own.max(initial=0)))
-    grouped = theirs != NONE
-    keys, inverse = np.unique(owner[grouped] * stride + theirs[grouped], return_inverse=True)
-    sums = np.bincount(inverse, weight[grouped], len(keys))
-    totals = np.bincount(owner, weight, len(batch.starts) - 1)
-    wanted = np.where(own == NONE, -1, batch.owner * stride + own)
+    shoppers, totals = len(batch.starts) - 1, np.bincount(owner, weight, len(batch.starts) - 1)
+    grouped, wanted = theirs != NONE, own != NONE
+    # Groups by numbers of their own: what a shop has of them says nothing of how many a batch has to do with.
+    numbers = np.full(1 + max(int(theirs.max(initial=0)), int(own.max(initial=0))), NONE)
+    numbers[theirs[grouped]] = 0
+    numbers[numbers != NONE] = np.arange(np.count_nonzero(numbers != NONE))
+    width = max(int(numbers.max()) + 1, 1)
+    sums = np.bincount(owner[grouped] * width + numbers[theirs[grouped]], weight[grouped], shoppers * width)
+    group = np.where(wanted, numbers[own], NONE)
+    rows = np.flatnonzero(group != NONE)
     shares: Floats = np.zeros(len(own))
-    at, hit = _where(keys, wanted)
-    shares[hit] = sums[at] / totals[batch.owner[hit]]
+    of_all, whose = np.maximum(totals[batch.owner[rows]], _LEAST), batch.owner[rows]
+    shares[rows] = sums[whose * width + group[rows]] / of_all
     return shares
 
 
@@ -256,11 +263,10 @@ def _habits(
         return had
     had[at] = True
     owner = owner[hit]
-    habits = np.array([habit[:3] for visit in visits for habit in visit.profile.habits.values()], np.int64).reshape(
-        -1, 3
-    )
-    purchases, first, last = habits[hit].T
-    most = np.array([max((h.purchases for h in v.profile.habits.values()), default=1) for v in visits])[owner]
+    habits = zip(*chain.from_iterable(visit.profile.habits.values() for visit in visits), strict=True)
+    times, firsts, lasts = (np.array(column, np.int64) for column in islice(habits, 3))
+    purchases, first, last = times[hit], firsts[hit], lasts[hit]
+    most = maxima(times, bounds_of([len(one.habits) for one in found]))[owner]
     strength = np.concatenate([one.strengths for one in found])[hit]
     elapsed = np.maximum(now[owner] - last, 0) / DAY_MS
     between = np.where(purchases > 1, (last - first) / DAY_MS / np.maximum(purchases - 1, 1), 0.0)

@@ -25,6 +25,7 @@ others are only asked for when a profile is read.
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
@@ -39,6 +40,8 @@ RING = 50
 
 SHOWN = 100
 """Impressions kept: those of about five lists of 20."""
+
+_CART, _UNCART, _PURCHASE = EventType.CART, EventType.UNCART, EventType.PURCHASE
 
 LONG = "long-term"
 """Name of the interest in what a shopper is for in the long run."""
@@ -231,21 +234,27 @@ def interests(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) ->
     """
     found = []
     intent: dict[str, float] = {}
-    for age, interaction in enumerate(reversed(profile.recent)):
-        if interaction.weight:
-            weight = interaction.weight * 0.5 ** (age / half_lives.intent)
-            intent[interaction.item] = intent.get(interaction.item, 0.0) + weight
-    if any(weight > 0 for weight in intent.values()):
+    fading = _fading(half_lives.intent, len(profile.recent))
+    for (item, _, weight, _), faded in zip(reversed(profile.recent), fading, strict=True):
+        if weight:
+            intent[item] = intent.get(item, 0.0) + weight * faded
+    if max(intent.values(), default=0.0) > 0:
         found.append(Interest("intent", list(intent), list(intent.values())))
-    beyond = any(item not in intent for item in profile.past)
+    beyond = not profile.past.keys() <= intent.keys()
     if weights := long_term(profile, now) if beyond else purchases(profile, now):
         found.append(Interest(LONG, list(weights), list(weights.values())))
     return found
 
 
+@lru_cache(maxsize=4 * RING)
+def _fading(half_life: float, count: int) -> tuple[float, ...]:
+    """What interactions count, the newest first, by how many are newer."""
+    return tuple(0.5 ** (age / half_life) for age in range(count))
+
+
 def purchases(profile: Profile, now: int) -> dict[str, float]:
     """How often, decayed to `now`, each item was bought and not sent back. Items of which none is left are left out."""
-    counts = decay.values_at((habit.log_mass for habit in profile.habits.values()), now, profile.habits_ms)
+    counts = decay.values_at([mass for _, _, _, mass in profile.habits.values()], now, profile.habits_ms)
     if not profile.against:
         return dict(zip(profile.habits, counts, strict=True))
     left: dict[str, float] = {}
@@ -271,7 +280,7 @@ def owned(profile: Profile) -> Set[str]:
 def long_term(profile: Profile, now: int) -> dict[str, float]:
     """Everything that the shopper was ever for, as far as it is remembered: item → decayed weight at `now`."""
     weights = purchases(profile, now)
-    values = decay.values_at((past.log_mass for past in profile.past.values()), now, profile.habits_ms)
+    values = decay.values_at([mass for _, mass in profile.past.values()], now, profile.habits_ms)
     for item, value in zip(profile.past, values, strict=True):
         weights[item] = weights.get(item, 0.0) + value
     return weights
@@ -282,10 +291,7 @@ def rejected(profile: Profile) -> set[str]:
 
     Any word counts while it is among the recent ones; one of a lasting type holds for as long as it is remembered.
     """
-    newest: dict[str, float] = {}
-    for interaction in profile.recent:
-        if interaction.weight:
-            newest[interaction.item] = interaction.weight
+    newest = {item: weight for item, _, weight, _ in profile.recent if weight}
     turned_down = {item for item, weight in newest.items() if weight < 0}
     return turned_down.union(
         item for item, word in profile.against.items() if item not in newest and word.last > _last_for(profile, item)
@@ -295,11 +301,11 @@ def rejected(profile: Profile) -> set[str]:
 def in_cart(profile: Profile) -> set[str]:
     """Items put into the cart and neither taken out nor bought since."""
     cart: set[str] = set()
-    for interaction in profile.recent:
-        if interaction.type is EventType.CART:
-            cart.add(interaction.item)
-        elif interaction.type in (EventType.UNCART, EventType.PURCHASE):
-            cart.discard(interaction.item)
+    for item, kind, _, _ in profile.recent:
+        if kind is _CART:
+            cart.add(item)
+        elif kind is _UNCART or kind is _PURCHASE:
+            cart.discard(item)
     return cart
 
 

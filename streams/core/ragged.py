@@ -97,7 +97,7 @@ def located(wanted: Places, bounds: Places, among: Places, edges: Places, scratc
     return at
 
 
-def maxima(values: npt.NDArray[np.floating], bounds: Places) -> Floats:
+def maxima(values: npt.NDArray[np.number], bounds: Places) -> Floats:
     """The largest value of each, along the last axis: float64 (..., owners); 0 for one who has none."""
     some = np.flatnonzero(np.diff(bounds))
     most = np.zeros((*values.shape[:-1], len(bounds) - 1))
