@@ -111,7 +111,9 @@ class Answerer:
         if query is None:
             return case
         for wanted in sought(case, replica, self._serving.policy):
-            near = await self._serving.nearest(query[None], NEAREST, replica, wanted.rules, met=wanted.fits)
+            near = await self._serving.nearest(
+                query[None], NEAREST, replica, wanted.rules, met=wanted.fits, within=wanted.within
+            )
             if near.items:
                 return dataclasses.replace(case, near=list(dict.fromkeys([*case.near, *near.items])))
         return case

@@ -6,12 +6,14 @@ from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
+from index.attributes import Filter
 from streams.core.answers.plan import Kind, Order, Plan
 from streams.core.answers.wishes import both
 from streams.core.eligible import Eligibility
 from streams.core.policy import Policy
 from streams.core.profile import Profile
 from streams.core.rules.syntax import Comparison, Condition, Field, Include, Operator, Rule
+from streams.filters import paid_in
 from streams.portrait import as_of
 from streams.replicas import Facts, Replica
 
@@ -69,11 +71,12 @@ class Choice:
 class Sought(NamedTuple):
     """What is to be looked for farther away: items that meet rules, of which the index is told, and all else they must.
 
-    `fits` gives those of some items that do, in their order.
+    `fits` gives those of some items that do, in their order; `within` tells the index what the rules cannot say.
     """
 
     rules: tuple[Rule, ...]
     fits: Callable[[Iterable[str]], list[str]]
+    within: Filter | None
 
 
 def sought(case: Case, replica: Replica, policy: Policy) -> Iterator[Sought]:
@@ -127,14 +130,18 @@ class _Chooser:
         plan, named = self._plan, self._named
         if plan.kind is Kind.FIND and not plan.text:
             if len(self._fitting()) < self._case.n and len(self._facts) > LOOKED_AT:
-                yield Sought(self._rules(), self._kept)
+                yield self._sought(None, self._kept)
         elif plan.kind is Kind.FIND and not named:
             for softly in dict.fromkeys((plan.softly, None)):
                 if len(self._kept(self._about(), softly)) >= self._case.n:
                     return
-                yield Sought(self._rules(softly), partial(self._kept, softly=softly))
+                yield self._sought(softly, partial(self._kept, softly=softly))
         elif named and self._replaced(named) and len(self._others(named[0], self._near)) < self._shown:
-            yield Sought(self._rules(self._cheaper_than(named[0])), partial(self._others, named[0]))
+            yield self._sought(self._cheaper_than(named[0]), partial(self._others, named[0]))
+
+    def _sought(self, also: Condition | None, fits: Callable[[Iterable[str]], list[str]]) -> Sought:
+        currencies = self._plan.currencies
+        return Sought(self._rules(also), fits, paid_in(sorted(currencies)) if currencies else None)
 
     def _find(self) -> Choice:
         plan = self._plan

@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 from index.attributes import ID, Filter, Values
 from streams.core.eligible import Described
@@ -37,6 +38,8 @@ MAX_NAMES = 64
 HAS = True
 """Among the values of a field: the item has the field."""
 
+_CURRENCY = "currency"
+_NO_CURRENCY = ""
 _ATTRIBUTE = "attributes."
 _LONGEST = 64
 """Characters of a text that is told as it is; of a longer one its checksum is."""
@@ -46,17 +49,29 @@ _LAST = 2 * _OCTAVE * _OCTAVES + 1
 _UP_TO = (Operator.LESS, Operator.AT_MOST)
 
 
+class Priced(Described, Protocol):
+    """What the index is told of: `streams.replicas.Facts`."""
+
+    @property
+    def currency(self) -> str | None: ...
+
+
+def paid_in(currencies: Iterable[str]) -> Filter:
+    """The items that cost something in one of some currencies, and those of which the currency is not known."""
+    return Filter.of({_CURRENCY: [*currencies, _NO_CURRENCY]})
+
+
 class Told:
     """What the index is told of items. Which attributes that are is settled by who comes first."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
 
-    def attributes(self, facts: Described | None) -> Mapping[str, Values]:
+    def attributes(self, facts: Priced | None) -> Mapping[str, Values]:
         """What the index is to know of an item; nothing of one that the catalogue has not."""
         if facts is None:
             return {}
-        found: dict[str, Values] = {"available": facts.available}
+        found: dict[str, Values] = {"available": facts.available, _CURRENCY: facts.currency or _NO_CURRENCY}
         for field, text in (("category", facts.category), ("brand", facts.brand)):
             if text is not None:
                 found[field] = _words(text, "str")

@@ -177,6 +177,7 @@ class Serving:
         rules: Sequence[Rule] = (),
         but: Collection[str] = (),
         met: Meets | None = None,
+        within: Filter | None = None,
     ) -> Near:
         """The items nearest to a vector that can be bought and meet the rules: as many as wanted, or all there are.
 
@@ -189,6 +190,7 @@ class Serving:
             rules: on items; what they say of a shopper holds for nobody.
             but: items to leave out.
             met: which items meet the rules, and what else they have to; by default the rules alone, asked by nobody.
+            within: what else of that the index can be told.
         """
         met = met or partial(_met, rules, replica)
         asked, where = OVERSAMPLE * count + len(but), None
@@ -200,6 +202,7 @@ class Serving:
                 break
             if where is None:
                 where = replica.told.filter(rules)
+                where = where if within is None else where.also(within)
             elif asked < FARTHEST:
                 asked = min(FARTHEST, WIDER * asked)
             else:  # what the index was told says little of these rules

@@ -105,3 +105,15 @@ def test_what_fits_softly_comes_before_what_is_only_near(shop: AnswerShop, filte
     filters.clear()
     assert cited(shop.ask("find me shiny heavy spaceship lids in red", n=3)) == {"pot 3", "pot 23", "pot 43"}
     assert len(filters) == 2
+
+
+def test_the_index_is_told_the_currency(shop: AnswerShop, filters: list[Filter]) -> None:
+    """And does not go through all that costs euros; what is in no known currency may be meant."""
+    assert cited(shop.ask("find me a spaceship under 15 dollars")) == {"pot 4"}
+    shop.shop.catalogue(item("bare", 100, title="Bare pot", price=11.0), item("pot 4", 101, price=14.0, currency="EUR"))
+    filters.clear()
+    assert cited(shop.ask("find me a spaceship under 15 dollars")) == {"bare"}
+    assert len(filters) == 1
+    told = dict(filters[0].required)["currency"]
+    assert {"USD", ""} <= told
+    assert "EUR" not in told
