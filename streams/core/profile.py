@@ -23,6 +23,7 @@ others are only asked for when a profile is read.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -94,13 +95,20 @@ def fingerprint(event_id: str) -> int:
 
 def fresh(profile: Profile, arrivals: Iterable[Arrival]) -> list[Arrival]:
     """Those of a shopper's arrivals, in offset order, that are no duplicates of anything applied before."""
-    known = set(profile.seen)
+    # As many ids are known at each arrival as if it came alone: what a duplicate is must not depend on the batches.
+    window = deque(profile.seen, maxlen=SEEN)
+    known = set(window)
+    twice = len(known) < len(window)  # of an id that is known from two histories, one may go
     new = []
     for arrival in arrivals:
         if arrival.offset <= profile.offset:
             continue
         mark = fingerprint(arrival.event)
         if mark not in known:
+            oldest = window[0] if len(window) == SEEN else None
+            window.append(mark)
+            if oldest is not None and not (twice and oldest in window):
+                known.discard(oldest)
             known.add(mark)
             new.append(arrival)
     return new

@@ -12,7 +12,7 @@ from streams.core import profile as profiles
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
 from streams.core.halflives import HABIT_HALF_LIFE_MS, HALF_LIVES, IMPRESSION_HALF_LIFE_MS, HalfLives, half_lives
 from streams.core.memory import AGAINST, HABITS, PAST, PAST_MOST
-from streams.core.profile import RING, SEEN, SHOWN, Profile, absorbed, fold, fresh
+from streams.core.profile import RING, SEEN, SHOWN, Profile, absorbed, fingerprint, fold, fresh
 from tests.property.strategies import DAY, T0, logs
 
 IMPRESSION = EventType.IMPRESSION
@@ -43,6 +43,26 @@ def oracle_habits(arrivals: list[Arrival]) -> dict[str, tuple[int, int, int, flo
         item: (len(times), min(times), max(times), sum(2.0 ** ((time - T0) / HABIT_HALF_LIFE_MS) for time in times))
         for item, times in bought.items()
     }
+
+
+@given(st.integers(0), st.integers(1, SEEN + 40), st.lists(st.integers(0, 4 * SEEN)), st.integers(0, SEEN))
+def test_what_a_duplicate_is_does_not_depend_on_the_batches(seed: int, pool: int, cuts: list[int], held: int) -> None:
+    """Ids come again before and beyond the window; those `held` before are of two histories, and may be one twice."""
+    rng = random.Random(seed)
+    ids, seen = [rng.randrange(pool) for _ in range(4 * SEEN)], [rng.randrange(pool) for _ in range(held)]
+    log = [Arrival(n, str(name), Interaction("saw", PURCHASE, 1.0, T0 + n)) for n, name in enumerate(ids)]
+    window, counted = [str(name) for name in seen], 0
+    for name in map(str, ids):
+        if name not in window[-SEEN:]:
+            window.append(name)
+            counted += 1
+    begin = Profile(seen=tuple(fingerprint(str(name)) for name in seen))
+    profile = begin
+    for start, end in pairwise([0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]):
+        profile = fold(profile, log[start:end])
+    assert (profile.habits["saw"].purchases if counted else 0) == counted
+    assert profile == fold(begin, log)
+    assert profile.seen == tuple(map(fingerprint, window[-SEEN:]))
 
 
 @given(logs())
