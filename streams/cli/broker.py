@@ -66,6 +66,8 @@ def start(port: int | None, data_dir: Path | None, kind: str | None, as_json: bo
     if not started.owned:
         if port and not started.bootstrap.endswith(f":{port}"):
             raise BrokerError(f"{_described(started)} runs here already: stop it first to move it to port {port}")
+        if kind and started.kind != kind:
+            raise BrokerError(f"{_described(started)} runs here already: stop it first to have {kind}, with other data")
         if not as_json:
             click.echo(f"{_described(started)} runs already.")
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -145,6 +145,11 @@ async def _produce(
             await _send_all(Sender(producer, target.topics, summary), reader, sources, pace)
         finally:
             await producer.stop()  # sends what it holds
+    except MessageSizeTooLargeError:
+        raise DataError(
+            "a record is larger than its topic takes (max.message.bytes), though not than UPWELL_MAX_EVENT_BYTES or "
+            f"UPWELL_MAX_ITEM_BYTES. {summary}"
+        ) from None
     except (KafkaError, OSError) as error:
         raise BrokerError(
             f"the Kafka at {target.bootstrap} took no more records ({type(error).__name__}). {summary} "

@@ -75,6 +75,8 @@ def tail(topic: str, user: str | None, start: str, count: int | None, as_json: b
     """
     if user is not None and not VIEWS[topic].keyed_by_user:
         raise click.UsageError(f"--user does not apply to the {topic} topic: its key is the item")
+    if user == "":
+        raise click.UsageError("the shopper's id is empty")
     configured, kafka = settings.load()
     contract = topics(configured.shop, configured.partitions)
     limits = limits_of(configured)

@@ -86,6 +86,28 @@ async def test_questions_go_to_their_topic(upwell: Upwell, shop_topics: Topics) 
     assert json.loads(out) == question
 
 
+@pytest.fixture
+def generous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers would read larger events than the topic takes."""
+    monkeypatch.setenv("UPWELL_MAX_EVENT_BYTES", "9000000")
+
+
+async def test_a_record_that_its_topic_does_not_take_is_told(
+    generous: None, upwell: Upwell, shop_topics: Topics
+) -> None:
+    event = {
+        "id": "e1",
+        "type": "view",
+        "time": 1_767_607_200_000,
+        "user": "anna",
+        "item": "saw",
+        "note": "x" * (3 << 20),
+    }
+    code, out, err = _run(upwell("produce", "-"), json.dumps(event))
+    assert (code, out) == (5, "")
+    assert "larger than its topic takes" in err
+
+
 async def test_bad_lines_are_named_and_the_others_sent(upwell: Upwell, shop_topics: Topics, bootstrap: str) -> None:
     lines = ['{"id": "hammer", "deleted": true}', '{"id": "e1", "type": "stare", "time": 1}', "", '{"id": "hammer"']
     code, out, err = _run(upwell("produce", "-"), "\n".join(lines))

@@ -77,6 +77,15 @@ def test_starting_twice_says_so(home: Path) -> None:
     assert "stop it first to move it to port 65000" in moved.output
 
 
+def test_another_kind_than_the_one_that_runs_is_refused(home: Path) -> None:
+    assert start().exit_code == 0
+    other = upwell("broker", "start", "--kind", "apache-kafka", "--port", "0")
+    assert other.exit_code == 3
+    assert "noida-db" in other.stderr
+    assert "stop it first to have apache-kafka" in other.stderr
+    assert local.find(home)
+
+
 def test_where_none_runs_status_fails_and_stop_does_not(home: Path) -> None:
     status = upwell("broker", "status")
     assert status.exit_code == 3

@@ -128,7 +128,9 @@ def test_a_data_directory_that_is_none_is_told(
     assert "Not a directory" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["erase", ""], ["profile", ""], ["why", "", "saw"], ["scrub", ""]])
+@pytest.mark.parametrize(
+    "command", [["erase", ""], ["profile", ""], ["why", "", "saw"], ["scrub", ""], ["tail", "events", "--user", ""]]
+)
 def test_a_shopper_without_a_name_is_refused(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     done = CliRunner().invoke(cli.main, command)
