@@ -71,6 +71,18 @@ def test_late_and_redelivered_events_bring_nobody_back(shop: Shop) -> None:
     assert codecs.decode_erasure(shop.tables["erasures"][LIMITS.ledger.key("anna")]) == Erasure(2, NOW)
 
 
+def test_popularity_keeps_what_was_counted_and_counts_nothing_of_the_erased_anew(shop: Shop) -> None:
+    _handled(shop, event(0))
+    counted = dict(shop.tables["trending"])
+    _handled(shop, erase(1))
+    assert shop.tables["trending"] == counted != {}
+    rebuilt, together = Shop(), Shop()
+    rebuilt.tables["erasures"] = dict(shop.tables["erasures"])  # a reset leaves the ledger
+    _handled(rebuilt, event(0), erase(1))
+    _handled(together, event(0), erase(1))
+    assert (rebuilt.tables["trending"], together.tables["trending"]) == ({}, {})
+
+
 def test_what_comes_after_is_a_new_shopper(shop: Shop) -> None:
     shop.events(event(0, item="milk"), event(1, item="milk"))
     effects = shop._run(shop.profiles, TOPICS.events.name, [
