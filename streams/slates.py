@@ -114,7 +114,9 @@ def _reasons(
         for name in names[begin:end]
     ]
     events = np.diff(drafted.gathered.doings.events[: len(chosen) + 1])
-    content = [bool(count or profile.habits) for count, profile in zip(events.tolist(), profiles, strict=True)]
+    content = [
+        bool(count or profile.habits or profile.past) for count, profile in zip(events.tolist(), profiles, strict=True)
+    ]
     for column, way in _WAY.items():
         sayable[:, column] = cited[0, way] != NOWHERE if way else np.repeat(content, np.diff(bounds))
     shares = explain.shared(gains, ranks, sayable)

@@ -154,7 +154,7 @@ class Words:
             cited: number of the interaction, `NOWHERE` for none.
         """
         if cited == NOWHERE:
-            return "close to what you keep buying"
+            return f"close to what you {'keep buying' if self._habits else 'were for before'}"
         if column == _CONTENT and self._recent[cited].item == item:
             return _did(self._recent[cited])
         key = cited * len(ORDER) + column  # a list says the same of many items

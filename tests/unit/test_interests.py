@@ -64,3 +64,12 @@ def test_what_was_liked_long_ago_is_still_an_interest() -> None:
         return min(found.index(name) for name in WOVEN)
 
     assert first([*[("view", WOVEN[0])] * 5, *lamps]) < first(lamps)
+
+
+def test_a_shopper_who_lately_liked_nothing_is_told_of_what_was_before() -> None:
+    """The ring holds dislikes alone."""
+    shop = stocked(CONTENT)
+    for number, (kind, name) in enumerate([("view", "oak table"), *[("dislike", "tin lamp")] * 50]):
+        (told,) = shop.events(event(number, type=kind, item=name, time=NOW + number * MINUTE))
+    assert told.items[0].item in WOODEN
+    assert [reason.text for reason in told.items[0].reasons] == ["close to what you were for before"]
