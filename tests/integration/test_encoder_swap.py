@@ -118,6 +118,33 @@ async def test_another_model_in_the_settings_is_refused_where_vectors_are(
         assert "upwell model swap" in err
 
 
+async def test_a_change_is_given_up_and_whoever_watches_it_is_told(
+    settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics
+) -> None:
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        return await asyncio.to_thread(upwell, settings, bootstrap, "model", "swap", *arguments)
+
+    async with worker(settings, bootstrap, roles="encoder"), desk(shop_topics, bootstrap) as shop:
+        await shop.put(shop_topics.catalogue, "milk", {"id": "milk", "title": "oat milk"})
+        async with asyncio.timeout(PATIENCE_S):
+            while await modelplan.stamped(bootstrap, kafka, shop_topics) != OLD:
+                continue
+    swapping = asyncio.create_task(run("hashing@256"))  # nobody encodes: it does not come to an end
+    async with asyncio.timeout(PATIENCE_S):
+        while (plan := await modelplan.current(bootstrap, kafka, shop_topics)) is None or plan.next is None:
+            continue
+    code, out, err = await run("--abort")
+    assert (code, out) == (0, f"Given up. {OLD} serves.\n"), err
+    code, _, err = await swapping
+    assert code == 1
+    assert f"{NEW} was given up meanwhile: {OLD} serves" in err
+    plan = await modelplan.current(bootstrap, kafka, shop_topics)
+    assert plan is not None
+    assert (plan.serving.id, plan.next) == (OLD, None)
+    code, _, err = await run("--abort")
+    assert (code, "no change of the model is under way" in err) == (2, True)
+
+
 async def test_a_worker_that_has_not_the_gpu_it_needs_ends_with_one_line(
     settings: Settings, bootstrap: str, shop_topics: Topics
 ) -> None:
