@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from streams.capacity import MIB, Plan, Workload
 from streams.capacity import plan as planned
@@ -87,7 +87,13 @@ def plan(speed: float, as_json: bool, **told: float) -> None:
 def _show(found: Plan) -> None:
     console = Console()
     roles = Table(
-        "role", "processes", "cores, busy", "memory each", "disk each", title="Processes", title_justify="left"
+        Column("role", no_wrap=True),
+        "processes",
+        "cores, busy",
+        "memory each",
+        "disk each",
+        title="Processes",
+        title_justify="left",
     )
     for role in found.roles:
         cells = f"{role.processes}", f"{role.busy_cores:.2f}", _size(role.memory), _size(role.disk)
@@ -95,7 +101,12 @@ def _show(found: Plan) -> None:
     roles.add_row("together", f"{found.cores}", "", _size(found.memory), _size(found.disk), style="bold")
     console.print(roles)
     kept = Table(
-        "topic", "partitions", "on disk, all copies", "written at the peak", title="Topics", title_justify="left"
+        Column("topic", no_wrap=True),
+        "partitions",
+        "on disk, all copies",
+        "written at the peak",
+        title="Topics",
+        title_justify="left",
     )
     for topic in found.topics:
         kept.add_row(topic.name, str(topic.partitions), _size(topic.bytes), f"{_size(topic.written)}/s")

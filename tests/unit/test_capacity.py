@@ -214,6 +214,14 @@ def test_the_command_shows_processes_and_topics() -> None:
         assert expected in shown.output
 
 
+def test_roles_and_topics_have_their_whole_names_in_80_columns() -> None:
+    told = ["plan", "--events-per-second", "50", "--users", "1000", "--items", "500"]
+    shown = CliRunner().invoke(main, told, env={"COLUMNS": "80"}).output
+    assert "profiles,neighbours,ranker" in shown
+    assert "shop.recommendations.v1" in shown
+    assert "…" not in shown
+
+
 def test_the_command_gives_json_that_is_the_plan() -> None:
     told = [
         "plan",
