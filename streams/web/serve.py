@@ -10,6 +10,7 @@ It is in no consumer group and owns nothing: start as many as are wanted, wherev
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -132,6 +133,8 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
                     background += [
                         group.create_task(task) for task in state.following(front.health.telemetry, contract)
                     ]
+                    gc.collect()
+                    gc.freeze()  # what was loaded stays: no later collection stops the loop to look through it
                     front.health.starting = None
                     on_listening(url)
                     await asyncio.Event().wait()
