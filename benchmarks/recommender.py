@@ -10,6 +10,7 @@ taken out and told beside.
 
 import argparse
 import asyncio
+import gc
 import platform
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -152,6 +153,8 @@ async def main() -> None:
     rng = np.random.default_rng(1)
     replica, index = await shop(given.items, rng)
     everyone = shoppers(given.shoppers, given.items, rng)
+    gc.collect()
+    gc.freeze()  # as a worker does
     fusion, learnt = Policy(ranker=False), Policy()
 
     async def by_fusion(some: Sequence[Profile]) -> object:

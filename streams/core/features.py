@@ -7,7 +7,7 @@ a function of the profile, the shared state and the time of asking; so taking an
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -263,8 +263,9 @@ def _habits(
         return had
     had[at] = True
     owner = owner[hit]
-    habits = zip(*chain.from_iterable(visit.profile.habits.values() for visit in visits), strict=True)
-    times, firsts, lasts = (np.array(column, np.int64) for column in islice(habits, 3))
+    habits = list(chain.from_iterable(visit.profile.habits.values() for visit in visits))
+    times = np.array([purchases for purchases, _, _, _ in habits], np.int64)
+    firsts, lasts = (np.array([habit[column] for habit in habits], np.int64) for column in (1, 2))
     purchases, first, last = times[hit], firsts[hit], lasts[hit]
     most = maxima(times, bounds_of([len(one.habits) for one in found]))[owner]
     strength = np.concatenate([one.strengths for one in found])[hit]

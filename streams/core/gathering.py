@@ -165,8 +165,10 @@ def _nothing(shoppers: int) -> tuple[Places, Places, Floats]:
 
 def _doings(visits: Sequence[Visit], items: Items) -> Doings:
     recent = list(chain.from_iterable(visit.profile.recent for visit in visits))
-    names, _, told, when = zip(*recent, strict=True) if recent else ((), (), (), ())
-    places, weights, times = items.places(names), np.array(told, np.float64), np.array(when, np.int64)
+    # No `zip(*recent)`: it would make an object for every event, for the garbage collector to go through.
+    places = items.places([item for item, _, _, _ in recent])
+    weights = np.array([weight for _, _, weight, _ in recent], np.float64)
+    times = np.array([time for _, _, _, time in recent], np.int64)
     bounds = ragged.bounds_of([len(visit.profile.recent) for visit in visits])
     columns = (ragged.parted(column, bounds) for column in (places, weights, times))
     rings = [Ring(*ring) for ring in zip(*columns, strict=True)]
