@@ -253,7 +253,7 @@ def _drafts(
         scores = batch.fused[: bounds[-1]]
     else:
         logits = given.sum(axis=1)
-        scores = np.exp(logits - np.repeat(ragged.maxima(logits, bounds), np.diff(bounds)))
+        scores = np.exp(logits - np.repeat(ragged.maxima(logits, bounds), ragged.sizes_of(bounds)))
     ids, facts, caps = replica.items.ids, replica.facts, policy.caps
     most = SHORTLIST * policy.size * (3 if caps else 1)
     ties = ragged.parted(replica.items.ties.values[batch.place[: bounds[-1]]], bounds)

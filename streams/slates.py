@@ -86,7 +86,7 @@ _Told = tuple[int, float, int, int, int]
 def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
     """The entries of lists, of the shoppers in the order of the drafts."""
     bounds = ragged.bounds_of([len(one.rows) for one in chosen])
-    begins = np.repeat(drafted.batch.starts[: len(chosen)], np.diff(bounds))
+    begins = np.repeat(drafted.batch.starts[: len(chosen)], ragged.sizes_of(bounds))
     rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
     cited = _cited(chosen, recent, rows, bounds, drafted, replica)
@@ -113,12 +113,12 @@ def _reasons(
         for profile, (begin, end) in zip(profiles, pairwise(bounds.tolist()), strict=True)
         for name in names[begin:end]
     ]
-    events = np.diff(drafted.gathered.doings.events[: len(chosen) + 1])
+    events = ragged.sizes_of(drafted.gathered.doings.events[: len(chosen) + 1])
     content = [
         bool(count or profile.habits or profile.past) for count, profile in zip(events.tolist(), profiles, strict=True)
     ]
     for column, way in _WAY.items():
-        sayable[:, column] = cited[0, way] != NOWHERE if way else np.repeat(content, np.diff(bounds))
+        sayable[:, column] = cited[0, way] != NOWHERE if way else np.repeat(content, ragged.sizes_of(bounds))
     shares = explain.shared(gains, ranks, sayable)
     items = np.repeat(np.arange(len(rows)), shares.counts)
     ways = np.array([_WAY.get(column, NOWHERE) for column in range(len(ORDER))])[shares.columns]
@@ -139,7 +139,7 @@ def _cited(
     shoppers, doings = len(chosen), drafted.gathered.doings
     events = doings.events[: shoppers + 1]
     whose, number = ragged.owners(events), ragged.turns(events)
-    codes = np.full((shoppers, int(np.diff(events).max())), NOWHERE)
+    codes = np.full((shoppers, int(ragged.sizes_of(events).max())), NOWHERE)
     codes[whose, number] = doings.items[: events[-1]] - doings.bounds[whose]
     owner, line = ragged.owners(bounds), ragged.turns(bounds)
     by_item = _pulls_of_items(rows, bounds, line, drafted, replica)
@@ -160,17 +160,17 @@ def _pulls_of_items(rows: Places, bounds: Places, line: Places, drafted: Drafted
     Returns:
         float64 (2, shoppers, lines, asked + 1), by `Doings.asked`; the last of these is nothing, and does not pull.
     """
-    found, sizes = drafted.gathered, np.diff(bounds)
+    found, sizes = drafted.gathered, ragged.sizes_of(bounds)
     looks, votes, edges = found.looks, found.votes, found.doings.bounds[: len(bounds)]
     whose, column = ragged.owners(edges), ragged.turns(edges)
-    pulls = np.zeros((2, len(sizes), int(sizes.max()), int(np.diff(edges).max()) + 1))
+    pulls = np.zeros((2, len(sizes), int(sizes.max()), int(ragged.sizes_of(edges).max()) + 1))
     lines = _numbered(found.among_looks[rows], line, len(looks.places))
     neighbours, asked, strengths = looks.pull(lines != NOWHERE, len(whose))
     pulls[0, whose[asked], lines[neighbours], column[asked]] = strengths
     theirs = ragged.located(found.doings.asked[: edges[-1]], edges, votes.places, votes.bounds, replica.items.scratch)
     lines = _numbered(found.among_votes[rows], line, len(votes.places))[votes.members]
     columns = _numbered(theirs, column, len(votes.places))[votes.members]
-    for number, (count, width) in enumerate(zip(sizes.tolist(), np.diff(edges).tolist(), strict=True)):
+    for number, (count, width) in enumerate(zip(sizes.tolist(), ragged.sizes_of(edges).tolist(), strict=True)):
         own = slice(*found.alike.edges[number : number + 2])
         pulls[1, number, :count, :width] = sessions.pull(found.alike, number, lines[own], columns[own], (count, width))
     return pulls

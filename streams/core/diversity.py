@@ -49,21 +49,21 @@ def choose(shortlists: Sequence[Shortlist], size: int, balance: float) -> list[l
         relevance[number, :count] = balance * scores / scores[:1]
         similarity[number, :count, :count] = (1.0 - balance) * (vectors @ vectors.T)
     penalty, gain = np.zeros(relevance.shape), relevance.copy()
+    picked, worth = np.zeros((2, min(size, width), len(shortlists)))
     taken: Counter[tuple[int, int, str]] = Counter()
-    chosen: list[list[int]] = [[] for _ in shortlists]
-    for _ in range(min(size, width)):
+    capped = [number for number, one in enumerate(shortlists) if one.caps]
+    for step in range(min(size, width)):
         best = gain.argmax(axis=1)
-        some = gain[lines, best] > -np.inf
+        picked[step], worth[step] = best, gain[lines, best]
         relevance[lines, best] = -np.inf
-        for number in np.flatnonzero(some).tolist():
-            place = int(best[number])
-            chosen[number].append(place)
+        for number in capped:
             for which, cap in enumerate(shortlists[number].caps):
-                group = cap.groups[place]
+                group = cap.groups[best[number]] if worth[step, number] > -np.inf else None
                 if group is not None:
                     taken[number, which, group] += 1
                     if taken[number, which, group] >= cap.most:
                         relevance[number, : len(cap.groups)][[other == group for other in cap.groups]] = -np.inf
         np.maximum(penalty, similarity[lines, best], out=penalty)
         np.subtract(relevance, penalty, out=gain)
-    return chosen
+    there = worth > -np.inf  # whoever has run out has at every later step, too
+    return [picks[some].astype(np.int64).tolist() for picks, some in zip(picked.T, there.T, strict=True)]

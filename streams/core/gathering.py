@@ -109,8 +109,11 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     nows = [visit.now for visit in visits]
     doings = _doings(visits, items)
     looks = stock.neighbourhood.looks(doings.asked, doings.bounds, doings.looks, nows)
-    told = (doings.asked, doings.bounds, doings.counts) if weights.get(Channel.SESSIONS) else _nothing(len(visits))
-    others = stock.sessions.alike(*told, nows)
+    asked, ends, counts = doings.asked, doings.bounds, doings.counts
+    if not weights.get(Channel.SESSIONS):
+        asked, ends, counts = _NOTHING, np.zeros_like(ends), np.zeros(0)
+    held = stock.sessions.held(asked, ends)
+    others = stock.sessions.alike(held, counts, nows)
     votes = stock.sessions.votes(others, stock.neighbourhood.masses, nows)
     habits = items.places(list(chain.from_iterable(visit.profile.habits for visit in visits)))
     bought = ragged.bounds_of([len(visit.profile.habits) for visit in visits])
@@ -139,7 +142,7 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     shares = _parts(votes.scores[None], votes.bounds, among_votes, bounds)[0]
     met = np.zeros(len(places))
     if weights.get(Channel.SESSIONS):
-        met = stock.sessions.met(doings.asked, doings.bounds, doings.met, places, bounds)
+        met = stock.sessions.met(held, doings.met, places, bounds)
         met /= np.maximum(ragged.maxima(met, bounds), TINY)[ragged.owners(bounds)]
     of_items = (ragged.parted(column, bounds) for column in (places, ranks, cosines, parts, shares, met))
     of_habits = (ragged.parted(column, bought) for column in (habits, strengths))
@@ -157,10 +160,6 @@ def _strengths(visits: Sequence[Visit], bought: Places) -> Floats:
             list(kept.values()) if len(kept) == len(own) else [kept.get(item, 0.0) for item in visit.profile.habits]
         )
     return strengths
-
-
-def _nothing(shoppers: int) -> tuple[Places, Places, Floats]:
-    return _NOTHING, np.zeros(shoppers + 1, np.int64), np.zeros(0)
 
 
 def _doings(visits: Sequence[Visit], items: Items) -> Doings:
@@ -269,7 +268,7 @@ def _best(
     channel: Channel,
 ) -> list[Places]:
     """The places of each shopper that score best, best first; equal ones by `Items.ties`. A score of 0 is none."""
-    sizes = np.diff(bounds)
+    sizes = ragged.sizes_of(bounds)
     # Rules are asked for as many as it takes, in their order.
     least = ragged.leasts(scores, bounds, policy.pool)
     least[[visit.eligible.drops for visit in visits]] = -np.inf

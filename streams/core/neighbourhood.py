@@ -17,7 +17,7 @@ import numpy.typing as npt
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.items import Items
-from streams.core.ragged import bounds_of, distinct, joined
+from streams.core.ragged import bounds_of, distinct, joined, sizes_of
 
 OWN = 0.3
 THEIRS = 0.2
@@ -148,9 +148,9 @@ class Neighbourhood:
         )
         shifts, pairs = np.array([_shift(now) for now in nows]), bounds_of(sizes)
         places, edges, at = distinct(partners, pairs[bounds], self.items.scratch)
-        logs = (1.0 - OWN) * (self._masses.values[asked] - np.repeat(shifts, np.diff(bounds)))
+        logs = (1.0 - OWN) * (self._masses.values[asked] - np.repeat(shifts, sizes_of(bounds)))
         own = np.exp(np.clip(logs, -_LARGEST, _LARGEST))
-        theirs = self._theirs(places, np.repeat(shifts, np.diff(edges)))
+        theirs = self._theirs(places, np.repeat(shifts, sizes_of(edges)))
         sums = [np.bincount(at, np.repeat(way, sizes) * parts, len(places)) for way in own * counts]
         return Looks(places, edges, np.stack(sums) * theirs, at, parts, pairs, own, theirs)
 

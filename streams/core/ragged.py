@@ -26,14 +26,19 @@ def bounds_of(sizes: Sequence[int] | npt.NDArray[Any]) -> Places:
     return bounds
 
 
+def sizes_of(bounds: Places) -> Places:
+    """How many rows each has: int64 (n,)."""
+    return bounds[1:] - bounds[:-1]
+
+
 def owners(bounds: Places) -> Places:
     """Whose each row is: int64 (rows,)."""
-    return np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    return np.arange(len(bounds) - 1).repeat(sizes_of(bounds))
 
 
 def turns(bounds: Places) -> Places:
     """Which of its owner's rows each one is, from 0: int64 (rows,)."""
-    return np.arange(bounds[-1]) - np.repeat(bounds[:-1], np.diff(bounds))
+    return np.arange(bounds[-1]) - bounds[:-1].repeat(sizes_of(bounds))
 
 
 def joined(arrays: Sequence[npt.NDArray[T]], dtype: type[T]) -> npt.NDArray[T]:
@@ -99,7 +104,7 @@ def located(wanted: Places, bounds: Places, among: Places, edges: Places, scratc
 
 def maxima(values: npt.NDArray[np.number], bounds: Places) -> Floats:
     """The largest value of each, along the last axis: float64 (..., owners); 0 for one who has none."""
-    some = np.flatnonzero(np.diff(bounds))
+    some = sizes_of(bounds).nonzero()[0]
     most = np.zeros((*values.shape[:-1], len(bounds) - 1))
     if len(some):
         most[..., some] = np.maximum.reduceat(values, bounds[some], axis=-1)

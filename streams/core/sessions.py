@@ -64,6 +64,24 @@ class Session(NamedTuple):
     time: int
 
 
+class Held(NamedTuple):
+    """Whose rings have what several shoppers were for.
+
+    Attributes:
+        asked: int64 (n,), places, each once for a shopper.
+        bounds: of what is asked, by shopper.
+        rows: int64 (m,), of the rings, each once for a shopper; `_NOBODY` is one of them.
+        edges: of the rings, by shopper.
+        rings: int64 (n * HOLDERS,), which of them have each of what is asked.
+    """
+
+    asked: Places
+    bounds: Places
+    rows: Places
+    edges: Places
+    rings: Places
+
+
 class Alike(NamedTuple):
     """The rings nearest to those of several shoppers, and what is in them.
 
@@ -180,30 +198,38 @@ class Sessions:
             self._set({row: Session([], 0)})
             self._free.append(row)
 
-    def alike(self, asked: Places, bounds: Places, counts: Floats, nows: Sequence[int]) -> Alike:
+    def held(self, asked: Places, bounds: Places) -> Held:
+        """Look up who has what several shoppers were for.
+
+        Args:
+            asked: int64 (n,), places, each once for a shopper.
+            bounds: of what is asked, by shopper.
+        """
+        self._read()
+        holders = self._holders.values[asked].ravel()
+        return Held(asked, bounds, *ragged.distinct(holders, HOLDERS * bounds, self._scratch))
+
+    def alike(self, held: Held, counts: Floats, nows: Sequence[int]) -> Alike:
         """The `NEAREST` rings most like those of several shoppers, and as many more as are alike to the last of them.
 
         Args:
-            asked: int64 (n,), places, each once for a shopper: of what they were for.
-            bounds: of what is asked, by shopper.
-            counts: float64 (n,), what each counts: see `weighed`.
+            held: what they were for.
+            counts: float64 (n,), what each of it counts: see `weighed`.
             nows: by shopper, event time, Unix milliseconds.
         """
-        self._read()
-        holders, held = self._holders.values[asked].ravel(), HOLDERS * bounds
-        rows, edges, holder = ragged.distinct(holders, held, self._scratch)
-        shared = np.bincount(holder, np.repeat(counts, HOLDERS), len(rows))
-        times = np.repeat(np.array(nows, np.int64), np.diff(edges))
+        rows, edges = held.rows, held.edges
+        shared = np.bincount(held.rings, np.repeat(counts, HOLDERS), len(rows))
+        times = np.repeat(np.array(nows, np.int64), ragged.sizes_of(edges))
         ages = np.minimum(self._times[rows] - times, 0)
         similarities = shared * self._roots[rows] * np.exp2(ages / MEMORY_MS)
-        least = np.repeat(ragged.leasts(similarities, edges, NEAREST), np.diff(edges))
+        least = np.repeat(ragged.leasts(similarities, edges, NEAREST), ragged.sizes_of(edges))
         some = np.flatnonzero((similarities >= least) & (similarities > 0))  # nobody is like nobody
         owner = ragged.owners(edges)[some]
         members = self._members[rows[some]]
         there = members != NONE
         sizes = np.count_nonzero(there, axis=1)
         rings, places = np.repeat(np.arange(len(some)), sizes), members[there]
-        found = np.searchsorted(owner, np.arange(len(bounds)))
+        found = np.searchsorted(owner, np.arange(len(edges)))
         return Alike(similarities[some], found, rings, places, ragged.bounds_of(sizes)[found])
 
     def votes(self, alike: Alike, masses: Floats, nows: Sequence[int]) -> Votes:
@@ -217,30 +243,28 @@ class Sessions:
         places, bounds, members = ragged.distinct(alike.place, alike.edges, self.items.scratch)
         sums: Floats = np.bincount(members, alike.similarities[alike.ring], len(places)).astype(np.float64)
         shifts = np.array([decay.log_mass(1.0, now, HALF_LIFE_MS) for now in nows])
-        logs = masses[places] - np.repeat(shifts, np.diff(bounds))
+        logs = masses[places] - np.repeat(shifts, ragged.sizes_of(bounds))
         return Votes(places, bounds, sums * np.exp(-RARITY * np.maximum(logs, 0.0)), members)
 
-    def met(self, asked: Places, bounds: Places, counts: Floats, candidates: Places, edges: Places) -> Floats:
+    def met(self, held: Held, counts: Floats, candidates: Places, edges: Places) -> Floats:
         """How often candidates were in one ring with what several shoppers were for: float64 (candidates,).
 
         Args:
-            asked: int64 (n,), places, each once for a shopper.
-            bounds: of what is asked, by shopper.
-            counts: float64 (n,), what each counts: see `weighed`, with `MET_KEEP`.
+            held: what they were for.
+            counts: float64 (n,), what each of it counts: see `weighed`, with `MET_KEEP`.
             candidates: int64 (m,), places.
             edges: of the candidates, by shopper.
         """
-        self._read()
-        holders = self._holders.values[asked]
-        shares = np.repeat(counts / _root(holders), HOLDERS)
+        each = counts / _root(self._holders.values[held.asked])
+        shares = np.bincount(held.rings, np.repeat(each, HOLDERS), len(held.rows))
+        shares[held.rows == _NOBODY] = 0.0
         theirs = self._holders.values[candidates]
-        sums = np.zeros(len(candidates))
-        starts, ends = bounds.tolist(), edges.tolist()
-        for (begin, end), (first, last) in zip(pairwise(starts), pairwise(ends), strict=True):
-            held = slice(HOLDERS * begin, HOLDERS * end)
-            rings = np.bincount(holders[begin:end].ravel(), shares[held], len(self._times))
-            rings[_NOBODY] = 0.0
-            sums[first:last] = rings[theirs[first:last]].sum(axis=1)
+        sums, table = np.zeros(len(candidates)), np.zeros(len(self._times))
+        own = ragged.parted(held.rows, held.edges), ragged.parted(shares, held.edges)
+        for rows, values, (first, last) in zip(*own, pairwise(edges.tolist()), strict=True):
+            table[rows] = values
+            sums[first:last] = table[theirs[first:last]].sum(axis=1)
+            table[rows] = 0.0
         result: Floats = sums / _root(theirs)
         return result
 

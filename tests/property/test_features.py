@@ -98,7 +98,7 @@ def votes(recent: Sequence[Interaction]) -> dict[str, float]:
     liked = np.flatnonzero(ring.weights > 0)[::-1]
     asked, bounds, at = distinct(ring.places[liked], bounds_of([len(liked)]), STOCK.items.scratch)
     counts = np.bincount(at, weighed(ring.weights[liked], np.arange(len(liked))), len(asked))
-    alike = STOCK.sessions.alike(asked, bounds, counts, [NOW])
+    alike = STOCK.sessions.alike(STOCK.sessions.held(asked, bounds), counts, [NOW])
     places, _, scores, _ = STOCK.sessions.votes(alike, STOCK.neighbourhood.masses, [NOW])
     return {STOCK.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
 
@@ -128,9 +128,8 @@ def _met(visit: Visit, candidates: Sequence[str]) -> dict[str, float]:
     for newer, event in enumerate(liked):
         counts[event.item] = counts.get(event.item, 0.0) + event.weight * MET_KEEP**newer
     asked, places = STOCK.items.places(counts), STOCK.items.places(candidates)
-    met = STOCK.sessions.met(
-        asked, np.array([0, len(asked)]), np.array(list(counts.values())), places, np.array([0, len(places)])
-    )
+    held = STOCK.sessions.held(asked, np.array([0, len(asked)]))
+    met = STOCK.sessions.met(held, np.array(list(counts.values())), places, np.array([0, len(places)]))
     return dict(zip(candidates, met.tolist(), strict=True))
 
 

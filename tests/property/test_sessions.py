@@ -82,7 +82,8 @@ def _asked_together(sessions: Sessions, rings: Sequence[Ring], nows: Sequence[in
             own[name] = own.get(name, 0.0) + float(weighed(np.array([weight]), np.array([newer]))[0])
     asked = sessions.items.places([name for own in counts for name in own])
     bounds = ragged.bounds_of([len(own) for own in counts])
-    return sessions.alike(asked, bounds, np.array([count for own in counts for count in own.values()]), nows)
+    told = np.array([count for own in counts for count in own.values()])
+    return sessions.alike(sessions.held(asked, bounds), told, nows)
 
 
 def _similarities(left: Told, ring: Ring) -> dict[bytes, float]:
@@ -108,8 +109,7 @@ def test_what_was_met(steps: Sequence[tuple[bytes, Session | None]], shoppers: S
     candidates = [NAMES[number:] for number, _ in enumerate(shoppers)]
     asked = items.places([name for counts in shoppers for name in counts])
     met = sessions.met(
-        asked,
-        ragged.bounds_of([len(counts) for counts in shoppers]),
+        sessions.held(asked, ragged.bounds_of([len(counts) for counts in shoppers])),
         np.array([count for counts in shoppers for count in counts.values()]),
         items.places([name for some in candidates for name in some]),
         ragged.bounds_of([len(some) for some in candidates]),

@@ -101,7 +101,7 @@ def test_a_replica_that_reads_the_newest_of_each_key_says_the_same(shop: Shop) -
     answers = []
     for replica in (shop.replica, started):
         ring = replica.items.places(["milk", "bread"])
-        alike = replica.sessions.alike(ring, np.array([0, 2]), np.ones(2), [NOW])
+        alike = replica.sessions.alike(replica.sessions.held(ring, np.array([0, 2])), np.ones(2), [NOW])
         places, _, scores, _ = replica.sessions.votes(alike, np.zeros(2000), [NOW])
         answers.append({replica.items.ids[place]: score for place, score in zip(places, scores, strict=True)})
     assert answers[0] == pytest.approx(answers[1])
