@@ -211,7 +211,7 @@ def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequ
 
     def look(source: int, number: int) -> None:
         begin, end = spans[source][number : number + 2]
-        opened.shut[source][begin:end] = shut[sources[source][0][begin:end]]
+        opened.shut[source][begin:end] = shut.take(sources[source][0][begin:end])
 
     for number, visit in enumerate(visits):
         shut[barred[number]] = True

@@ -81,7 +81,7 @@ class Looks(NamedTuple):
             int64 (n,) neighbours, int64 (n,) of what was asked, and float64 (n,).
         """
         partners = self.partners[: self.pairs[asked]]
-        hits = np.flatnonzero(wanted[partners])
+        hits = np.flatnonzero(wanted.take(partners))
         whose, partners = np.searchsorted(self.pairs, hits, "right") - 1, partners[hits]
         return partners, whose, self.parts[hits] * self.own[whose] * self.theirs[partners]
 
@@ -161,7 +161,7 @@ class Neighbourhood:
 
     def _theirs(self, places: Places, shifts: Floats) -> Floats:
         """float64 (n,): by what a pair with each is multiplied; 1 where the partner's own row has not come yet."""
-        masses = self._masses.values[places]
+        masses = self._masses.values.take(places)
         logs = np.clip(THEIRS * (shifts - masses), -_LARGEST, _LARGEST)
         return np.where(masses == decay.EMPTY, 1.0, np.exp(logs))
 

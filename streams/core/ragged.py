@@ -72,11 +72,11 @@ def distinct(
     for begin, end in pairwise(edges):
         some, own = numbers[begin:end], every[begin:end]
         scratch[some] = own
-        once = some[scratch[some] == own]
+        once = some[scratch.take(some) == own]
         if ascending:
             once.sort()
         scratch[once] = every[total : total + len(once)]
-        inverse[begin:end] = scratch[some]
+        inverse[begin:end] = scratch.take(some)
         total += len(once)
         found.append(once)
         ends.append(total)
@@ -98,7 +98,7 @@ def located(wanted: Places, bounds: Places, among: Places, edges: Places, scratc
     for (begin, end), (first, last) in zip(pairwise(starts), pairwise(ends), strict=False):
         scratch[wanted[begin:end]] = NOWHERE
         scratch[among[first:last]] = every[first:last]
-        at[begin:end] = scratch[wanted[begin:end]]
+        at[begin:end] = scratch.take(wanted[begin:end])
     return at
 
 

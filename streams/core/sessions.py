@@ -206,7 +206,7 @@ class Sessions:
             bounds: of what is asked, by shopper.
         """
         self._read()
-        holders = self._holders.values[asked].ravel()
+        holders = self._holders.values.take(asked, axis=0).ravel()
         return Held(asked, bounds, *ragged.distinct(holders, HOLDERS * bounds, self._scratch))
 
     def alike(self, held: Held, counts: Floats, nows: Sequence[int]) -> Alike:
@@ -225,7 +225,7 @@ class Sessions:
         least = np.repeat(ragged.leasts(similarities, edges, NEAREST), ragged.sizes_of(edges))
         some = np.flatnonzero((similarities >= least) & (similarities > 0))  # nobody is like nobody
         owner = ragged.owners(edges)[some]
-        members = self._members[rows[some]]
+        members = self._members.take(rows[some], axis=0)
         there = members != NONE
         sizes = np.count_nonzero(there, axis=1)
         rings, places = np.repeat(np.arange(len(some)), sizes), members[there]
@@ -258,12 +258,12 @@ class Sessions:
         each = counts / _root(self._holders.values[held.asked])
         shares = np.bincount(held.rings, np.repeat(each, HOLDERS), len(held.rows))
         shares[held.rows == _NOBODY] = 0.0
-        theirs = self._holders.values[candidates]
+        theirs = self._holders.values.take(candidates, axis=0)
         sums, table = np.zeros(len(candidates)), np.zeros(len(self._times))
         own = ragged.parted(held.rows, held.edges), ragged.parted(shares, held.edges)
         for rows, values, (first, last) in zip(*own, pairwise(edges.tolist()), strict=True):
             table[rows] = values
-            sums[first:last] = table[theirs[first:last]].sum(axis=1)
+            sums[first:last] = table.take(theirs[first:last]).sum(axis=1)
             table[rows] = 0.0
         result: Floats = sums / _root(theirs)
         return result
