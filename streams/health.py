@@ -14,8 +14,12 @@ from streams.engine.stats import Stats
 from streams.items import ItemEncoder
 from streams.telemetry.instruments import Telemetry
 
-SILENT_S = 30.0
-"""Without an answer of a broker for so long a worker is held up, whether or not it has found out at its own work."""
+SILENT_S = 10.0
+"""Without an answer of a broker for so long a worker is held up, whether or not it has found out at its own work.
+
+Brokers are asked every 5 s (`streams.telemetry.observing`): one answer that takes as long, or one that fails, is no
+silence yet.
+"""
 
 
 @dataclass(slots=True)

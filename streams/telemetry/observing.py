@@ -9,7 +9,7 @@ What is behind is counted from what is committed: what is fetched and waits for 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from streams.edge import AcceptedEvent
 from streams.engine.effects import Batch
+from streams.health import SILENT_S
 from streams.records import Recommendation
 from streams.settings import KafkaSettings
 from streams.telemetry.clicks import Place
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from streams.engine.app import Commits, EngineApp
 
 LOOK_S = 5.0
+RETRY_S = 1.0
+"""After a look that failed: one alone must not make a worker that is well seem cut off (`streams.health.SILENT_S`)."""
 
 
 class Observed:
@@ -76,16 +79,16 @@ async def watch_ends(
     apps: Mapping[str, Watched],
     bootstrap: str,
     kafka: KafkaSettings,
-    every_s: float = LOOK_S,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Look at the ends of what the apps consume, until cancelled.
+    """Look at the ends of what the apps consume, every `LOOK_S` seconds, until cancelled.
 
     Args:
         telemetry: is told.
         apps: those that run now, by role.
         bootstrap: host:port[,host:port…].
         kafka: how to talk to it.
-        every_s: seconds between two looks.
+        pause: sleeps so many seconds between two looks.
     """
     while True:
         with contextlib.suppress(KafkaError, OSError):  # without a broker there is nothing to look at
@@ -97,18 +100,26 @@ async def watch_ends(
                         positions = app.positions()
                         partitions = [TopicPartition(app.source, number) for number in positions]
                         ends = await client.end_offsets(partitions) if partitions else {}
+                        if ends:  # each answer counts, however many there are to wait for
+                            telemetry.heard = telemetry.now()
                         if role in telemetry.roles:
                             numbers = {place.partition: int(end) for place, end in ends.items()}
                             telemetry.roles[role].looked(telemetry.now(), positions, numbers)
                     await client.topics()  # asks a broker even where nothing is assigned
                     telemetry.heard = telemetry.now()
-                    await asyncio.sleep(every_s)
-        await asyncio.sleep(every_s)
+                    await pause(LOOK_S)
+        await pause(RETRY_S)
 
 
 @contextlib.asynccontextmanager
 async def _client(bootstrap: str, kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
-    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, **kafka.client_options())
+    client = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        # A connection that nobody answers on is given up, or it would be waited for when brokers are long back.
+        request_timeout_ms=int(SILENT_S * 1000),
+        **kafka.client_options(),
+    )
     try:
         await client.start()
         yield client
