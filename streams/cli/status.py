@@ -28,10 +28,10 @@ from streams.status import Look, Status
 def status(watch: float | None, as_json: bool) -> None:
     """Show who works, how far behind they are, how much there is, and what was refused.
 
-    Lag is counted in records and in seconds: how long the oldest record that waits has waited. The watermark is the
-    timestamp of the newest record that a role has read. Bytes are those of one copy of a topic; a broker may not tell.
-    Snapshots are those of this machine. Nobody is disturbed. With --watch, an outage of the cluster is told and waited
-    out.
+    Lag is counted in records and in seconds: how long the oldest record that waits has waited. A role that nobody has
+    ever run has none. The watermark is the timestamp of the newest record that a role has read. Bytes are those of one
+    copy of a topic; a broker may not tell. Snapshots are those of this machine. Nobody is disturbed. With --watch, an
+    outage of the cluster is told and waited out.
 
     \b
     Examples:
@@ -92,6 +92,7 @@ def to_json(found: Status) -> bytes:
         "groups": [
             asdict(group)
             | {
+                "started": group.started,
                 "records": group.records,
                 "seconds": round(group.seconds, 3),
                 "watermark": group.watermark,
@@ -110,12 +111,13 @@ def shown(found: Status) -> Group:
         Column("watermark", justify="right"), "partitions on", title=f"Shop {found.shop} on {found.bootstrap}",
     )  # fmt: skip
     for group in found.groups:
+        if not group.started:  # it may not be wanted; one that ran, and has nobody now, is missed
+            groups.add_row(group.role, "0", "–", "–", "–", "not running")
+            continue
         behind = f"{group.seconds:,.1f} s" if group.records else "–"
-        # A role that never ran may not be wanted; one that did, and has nobody now, is missed.
-        missed = not group.members and any(lag.committed is not None for lag in group.lags)
         groups.add_row(
             group.role,
-            Text(str(len(group.members)), style="bold red" if missed else ""),
+            Text(str(len(group.members)), style="" if group.members else "bold red"),
             f"{group.records:,}",
             behind,
             ago(found.age(group.watermark)),

@@ -46,7 +46,7 @@ async def group(
     committed = {place: at.offset for place, at in offsets.items() if at.offset >= 0}
     read = list(dict.fromkeys([*sources, *sorted({place.topic for place in committed})]))
     own = {place: span for place, span in spans.items() if place.topic in read}
-    lags = await _lags(consumer, own, committed)
+    lags = await _lags(consumer, own, committed) if members or committed else []
     return Group(
         role,
         name,

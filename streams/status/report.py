@@ -37,7 +37,10 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group of the shop: one role. `sources` are the topics it reads, the one it is named after first."""
+    """A consumer group of the shop: one role. `sources` are the topics it reads, the one it is named after first.
+
+    One that nobody has ever run has no `lags`: what its topics hold waits for nobody.
+    """
 
     role: str
     name: str
@@ -45,6 +48,11 @@ class Group:
     sources: list[str]
     members: list[Member]
     lags: list[Lag]
+
+    @property
+    def started(self) -> bool:
+        """Whether somebody runs it, or did."""
+        return bool(self.members) or any(lag.committed is not None for lag in self.lags)
 
     @property
     def records(self) -> int:

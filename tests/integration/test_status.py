@@ -42,18 +42,15 @@ async def test_without_topics_they_are_missing(settings: Settings, bootstrap: st
     assert "missing" in out
 
 
-async def test_a_backlog_is_counted_and_timed_and_then_gone(
+async def test_a_backlog_is_counted_and_timed_where_somebody_is_behind(
     settings: Settings, bootstrap: str, kafka: KafkaSettings, shop_topics: Topics
 ) -> None:
     async with desk(shop_topics, bootstrap) as shop, Look.at(settings, kafka, shop_topics, bootstrap) as look:
         for number in range(5):
             await shop.put(shop_topics.events, "anna", event(number))
         await shop.put(shop_topics.events, "anna", b"no event")
-        began = time.time()
         found = await look.now()
-        (profiles,) = (group for group in found.groups if group.role == "profiles")
-        assert (profiles.records, profiles.watermark, profiles.members) == (6, None, [])
-        assert 0 <= profiles.seconds <= time.time() - began + 60
+        assert [(group.started, group.records, group.lags) for group in found.groups] == [(False, 0, [])] * 6
         assert found.newest is not None
         assert abs(found.newest - found.time) < 60_000
 
@@ -75,9 +72,18 @@ async def test_a_backlog_is_counted_and_timed_and_then_gone(
             assert sizes[shop_topics.events.name].records == 6
             told = sizes[shop_topics.events.name].bytes
             assert told is None or told > 6 * 60
+            assert {group.role: (group.started, group.lags) for group in found.groups}["head"] == (False, [])
             words = upwell(settings, bootstrap, "status")[1]
             assert "undecodable 1" in words
             assert "newest event: " in words
+            assert "not running" in next(line for line in words.splitlines() if "head" in line)
+        began = time.time()
+        for number in range(3):
+            await shop.put(shop_topics.events, "anna", event(10 + number))
+        found = await look.now()
+        (profiles,) = (group for group in found.groups if group.role == "profiles")
+        assert (profiles.records, profiles.members) == (3, [])
+        assert 0 <= profiles.seconds <= time.time() - began + 60
 
 
 async def test_refused_records_are_counted_once_while_one_watches(

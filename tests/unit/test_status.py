@@ -53,6 +53,17 @@ def test_a_group_is_as_far_behind_as_its_slowest_partition() -> None:
     assert (idle.records, idle.seconds, idle.watermark) == (0, 0.0, None)
 
 
+def test_a_role_is_missed_only_where_it_ran() -> None:
+    away = replace(PROFILES, members=[])
+    never = replace(away, lags=[replace(lag, committed=None) for lag in away.lags])
+    assert [group.started for group in (PROFILES, away, replace(never, members=PROFILES.members), never)] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    missed, unwanted = text(replace(STATUS, groups=[away])), text(replace(STATUS, groups=[never]))
+    assert (" 9 " in missed, "not running" in missed) == (True, False)
+    assert (" 9 " in unwanted, "not running" in unwanted) == (False, True)
+
+
 async def test_watching_goes_on_through_an_outage_but_needs_a_beginning() -> None:
     told: list[Status | Exception] = [STATUS, NodeNotReadyError(), TimeoutError(), STATUS]
 
@@ -75,6 +86,8 @@ def test_people_see_roles_topics_and_what_was_refused() -> None:
     shown = text(STATUS)
     row = next(line for line in shown.splitlines() if "profiles" in line)
     assert all(part in row for part in (" 2 ", " 9 ", "12.5 s", "5.0 s ago", "10.0.0.2: 0 1; 10.0.0.3: –"))
+    encoder = next(line for line in shown.splitlines() if "encoder" in line)
+    assert ("not running" in encoder, "not running" in row) == (True, False)
     assert "missing" in next(line for line in shown.splitlines() if "shop.dlq.v1" in line)
     assert "2.5" in next(line for line in shown.splitlines() if "shop.events.v1" in line)
     assert "newest event: 1.5 s ago" in shown
@@ -89,6 +102,7 @@ def test_machines_see_what_is_derived_too() -> None:
     assert profiles["lags"][1]["committed"] is None
     assert profiles["members"][0]["partitions"] == [0, 1]
     assert (encoder["watermark"], encoder["watermark_age"]) == (None, None)
+    assert (profiles["started"], encoder["started"]) == (True, False)
     assert told["newest_event_age"] == 1.5
 
 
