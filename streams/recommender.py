@@ -128,4 +128,4 @@ def _explored(shopper: Shopper, draft: Draft, chosen: Places, replica: Replica, 
             if len(nearest) == count:
                 break
     drawn = exploration.draw(nearest, policy.exploration, shopper.key)
-    return Explored(drawn.fresh, drawn.chance) if drawn.chance < 1.0 else None
+    return Explored(drawn.fresh, drawn.chance) if drawn.fresh is not None or drawn.chance < 1.0 else None

@@ -125,3 +125,11 @@ def test_exploration_keeps_the_rules() -> None:
         assert "thing 9" not in {entry.item for entry in recommendation.items}
         explored += recommendation.items[-1].channel == "fresh"
     assert explored
+
+
+def test_the_only_fresh_item_is_explored_for_certain() -> None:
+    shop = Shop(Policy(size=3, exploration=1.0))
+    shop.catalogue(*(item(name, number) for number, name in enumerate(ITEMS[:4])))
+    (recommendation,) = shop.events(event(item=ITEMS[0], type="view"))
+    last = recommendation.items[-1]
+    assert (last.channel, last.propensity) == ("fresh", 1.0)
