@@ -184,7 +184,9 @@ class _Chooser:
         """Those of some items that may stand for one."""
         others = (other for other in items if other != item)
         if self._plan.cheaper:
-            own = self._facts[item]
+            own = self._facts.get(item)
+            if own is None:  # it left the catalogue while others were looked for
+                return []
             others = (other for other in others if _costs_less(self._facts[other], own))
         return self._kept(others)
 

@@ -11,7 +11,8 @@ from streams.core.rules import parse
 from streams.records import Answer
 from streams.replicas import Replica
 from tests.unit.answer_shop import AnswerShop
-from tests.unit.records import event, item
+from tests.unit.records import FakeRecord, event, item
+from tests.unit.shop import TOPICS
 
 POTS = [
     item(
@@ -117,3 +118,18 @@ def test_the_index_is_told_the_currency(shop: AnswerShop, filters: list[Filter])
     told = dict(filters[0].required)["currency"]
     assert {"USD", ""} <= told
     assert "EUR" not in told
+
+
+def test_what_is_named_may_leave_while_cheaper_things_are_looked_for(
+    shop: AnswerShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Replica.search
+
+    async def leaving(self: Replica, queries: Any, count: int, where: Filter | None = None) -> Any:
+        if where is not None:
+            await shop.shop.replica.apply(TOPICS.catalogue.name, 0, [FakeRecord(b"pot 6", None, 100)])
+        return await search(self, queries, count, where)
+
+    monkeypatch.setattr(Replica, "search", leaving)
+    assert cited(shop.ask("anything cheaper than tea pot number 6?")) == set()
+    assert "pot 6" not in shop.shop.replica.facts
