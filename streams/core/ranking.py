@@ -53,10 +53,10 @@ _FIRST_SQUARE = 1e-2
 _TINY = 1e-300
 
 
-_CHANNELS = np.array([
-    [float(feature.channel is channel and feature.name != "fused") for channel in ORDER] for feature in FEATURES
-])  # fmt: skip
-"""float64 (len(FEATURES), channels): which feature is put down to which channel."""
+_CHANNELS = [
+    (column, ORDER.index(feature.channel)) for column, feature in enumerate(FEATURES) if feature.name != "fused"
+]
+"""Features, and the channels that they are put down to, as columns."""
 
 
 class Model(IntEnum):
@@ -227,12 +227,17 @@ def contributions(weights: Floats, contexts: Contexts, owner: Places, matrix: Ma
 def by_channel(given: Floats, fused: Floats) -> Floats:
     """What features add to logits, put down to their channels: float64 (m, channels), by `channels.ORDER`.
 
+    One after the other: a product of matrices adds in an order that depends on how many rows there are.
+
     Args:
         given: float64 (m, len(FEATURES)).
         fused: float64 (m, channels), which part of the fused score is each channel's.
     """
-    amounts: Floats = given @ _CHANNELS + given[:, FUSED, None] * fused
-    return amounts
+    amounts = np.zeros((len(ORDER), len(given)))
+    for feature, channel in _CHANNELS:
+        amounts[channel] += given[:, feature]
+    result: Floats = amounts.T + given[:, FUSED, None] * fused
+    return result
 
 
 def bounded(example: Example, most: int) -> Example:

@@ -129,6 +129,14 @@ def test_contributions_add_up_to_logits_and_channels(asked: list[Example]) -> No
     assert (alone.sum(axis=1) == given_[: sizes[0]].sum(axis=1)).all()
 
 
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_what_a_channel_gave_does_not_depend_on_who_is_beside(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    given_, fused = rng.normal(size=(count, K)), rng.dirichlet(np.ones(len(ORDER)), count)
+    alone = [by_channel(given_[row : row + 1], fused[row : row + 1]) for row in range(count)]
+    assert (by_channel(given_, fused) == np.concatenate(alone)).all()
+
+
 @given(examples(), st.integers(0, 2**32))
 def test_the_guards_ndcg(example: Example, seed: int) -> None:
     if not example.chosen.any():
