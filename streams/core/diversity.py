@@ -12,6 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 
+_PAIRS = 1 << 20
+"""Of candidates that are compared at once, of all shortlists: 4 MiB of cosines."""
+
+
 class Cap(NamedTuple):
     """At most `most` of one group: (n,) the group of each candidate, None for an uncapped one."""
 
@@ -37,13 +41,21 @@ def choose(shortlists: Sequence[Shortlist], size: int, balance: float) -> list[l
     """Positions of the chosen candidates of each shortlist, in the order they were taken.
 
     Args:
-        shortlists: each chosen from for itself; all are gone through in step.
+        shortlists: each chosen from for itself; as many as may be are gone through in step.
         size: how many to choose, fewer if the candidates or the caps run out.
         balance: λ in [0, 1]; 1 keeps the order of the scores.
     """
-    lines, width = np.arange(len(shortlists)), max((len(one.scores) for one in shortlists), default=0)
+    width = max((len(one.scores) for one in shortlists), default=0)
+    some = max(1, _PAIRS // max(1, width * width))
+    parts = (shortlists[start : start + some] for start in range(0, len(shortlists), some))
+    return [chosen for part in parts for chosen in _in_step(part, width, size, balance)]
+
+
+def _in_step(shortlists: Sequence[Shortlist], width: int, size: int, balance: float) -> list[list[int]]:
+    """See `choose`. width: of the largest shortlist, at least."""
+    lines = np.arange(len(shortlists))
     relevance = np.full((len(shortlists), width), -np.inf)
-    similarity = np.zeros((len(shortlists), width, width))
+    similarity = np.zeros((len(shortlists), width, width), np.float32)
     for number, (scores, vectors, _) in enumerate(shortlists):
         count = len(scores)
         relevance[number, :count] = balance * scores / scores[:1]

@@ -1,5 +1,7 @@
 """Diversification against its formulas, written plainly."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,3 +77,17 @@ def test_less_balance_gives_less_similar_lists() -> None:
 def test_nothing_to_choose_from() -> None:
     assert choose([Shortlist(np.empty(0), np.empty((0, 4), np.float32))], 20, 0.8) == [[]]
     assert choose([], 20, 0.8) == []
+
+
+def test_many_long_lists_take_no_more_memory_than_a_few() -> None:
+    rng = np.random.default_rng(3)
+    scores = np.sort(rng.uniform(0.1, 1.0, (64, 400)))[:, ::-1]
+    together = [Shortlist(own, rng.standard_normal((400, 4)).astype(np.float32)) for own in scores]
+    tracemalloc.start()
+    try:
+        chosen = choose(together, 5, 0.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
+    assert chosen == [choose([one], 5, 0.5)[0] for one in together]
