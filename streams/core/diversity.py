@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-
 _PAIRS = 1 << 20
 """Of candidates that are compared at once, of all shortlists: 4 MiB of cosines."""
 
