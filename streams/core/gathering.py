@@ -8,7 +8,7 @@ What is summed, compared and sorted is so for all shoppers together; what each m
 that they share, one after another, so nothing costs as much as there are items.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -27,7 +27,10 @@ from streams.core.sessions import KEEP, MET_KEEP, Alike, Votes, weighed
 RHOS = np.array([[ASKED_RHO], [WIDE_RHO], [TIGHT_RHO]])
 """float64 (3, 1): ways to look at a ring. The first one makes the channel, the others are features."""
 
-TINY = 1e-300
+_LOOKED_AT = 512
+"""Of an order at a time, where rules are asked for each."""
+
+_TINY = 1e-300
 """Divided by where there is nothing to be a part of."""
 
 Flags = npt.NDArray[np.bool_]
@@ -143,7 +146,7 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     met = np.zeros(len(places))
     if weights.get(Channel.SESSIONS):
         met = stock.sessions.met(held, doings.met, places, bounds)
-        met /= np.maximum(ragged.maxima(met, bounds), TINY)[ragged.owners(bounds)]
+        met /= np.maximum(ragged.maxima(met, bounds), _TINY)[ragged.owners(bounds)]
     of_items = (ragged.parted(column, bounds) for column in (places, ranks, cosines, parts, shares, met))
     of_habits = (ragged.parted(column, bought) for column in (habits, strengths))
     columns = (*of_items, opened.barred, doings.rings, opened.nearest, *of_habits)
@@ -206,7 +209,7 @@ def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequ
     def first(visit: Visit, order: Places) -> Places:
         if not visit.eligible.drops:
             return _first(order, shut, policy.pool)
-        kept = visit.eligible.kept(items.ids[place] for place in order[~shut[order]].tolist())
+        kept = visit.eligible.kept(items.ids[place] for place in _each_open(order, shut))
         return items.places(islice(kept, policy.pool))
 
     def look(source: int, number: int) -> None:
@@ -256,6 +259,13 @@ def _first(order: Places, shut: Flags, count: int) -> Places:
         if len(left) >= count or end >= len(order):
             return left[:count]
         end *= 4
+
+
+def _each_open(order: Places, shut: Flags) -> Iterator[int]:
+    """All of an order that are open, looked for as they are asked for: it may be as long as a shop is large."""
+    for begin in range(0, len(order), _LOOKED_AT):
+        some = order[begin : begin + _LOOKED_AT]
+        yield from some[~shut[some]].tolist()
 
 
 def _best(

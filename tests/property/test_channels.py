@@ -1,6 +1,7 @@
 """What channels bring, against lists made one item at a time."""
 
 import math
+import tracemalloc
 from collections.abc import Sequence
 
 from hypothesis import given
@@ -8,12 +9,18 @@ from hypothesis import strategies as st
 
 from streams.core import profile as profiles
 from streams.core.candidates import buy_again
-from streams.core.channels import ORDER, Candidates, Visit, fresh, merged
+from streams.core.channels import ORDER, Candidates, Stock, Visit, fresh, merged
+from streams.core.eligible import Eligibility
 from streams.core.events import Interaction
-from streams.core.gathering import gather
-from streams.core.items import tie
-from streams.core.neighbourhood import ASKED_RHO
+from streams.core.gathering import _LOOKED_AT, gather
+from streams.core.items import Items, tie
+from streams.core.neighbourhood import ASKED_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
+from streams.core.profile import Profile
+from streams.core.rules import parse
+from streams.core.sessions import Sessions
+from streams.core.trending import Board
+from streams.replicas import Facts
 from tests.property.test_features import NAMES, NOW, SEGMENT, SETTINGS, STOCK, visits, votes
 
 
@@ -83,3 +90,23 @@ def _has_the_best(visit: Visit, found: Candidates, pool: int, excluded: set[str]
 def test_merging_is_by_best_rank(lists: list[list[str]]) -> None:
     places = merged([STOCK.items.places(one) for one in lists], STOCK.items)
     assert [STOCK.items.ids[place] for place in places] == merge(lists)
+
+
+def test_of_a_long_order_rules_are_asked_for_as_many_as_it_takes() -> None:
+    items, count = Items(), 100_000
+    order = items.places([f"item {number}" for number in range(count)])
+    items.available.values[:count] = True
+    stock = Stock(items, Board(1, items), Board(1, items), Neighbourhood(items), Sessions(items))
+    facts = Facts("title", available=True, category="odd", brand=None, price=None, attributes={})
+    rules = [parse(f'exclude id in ("item 0", "item {_LOOKED_AT}")')]
+    eligible = Eligibility(rules, lambda _: facts, Profile(), NOW)
+    visit = Visit(Profile(), NOW, [], {}, order, "", eligible)
+    policy = Policy(pool=_LOOKED_AT, channel_weights={Channel.SEGMENT: 1.0})
+    tracemalloc.start()
+    try:
+        (found,) = gather([visit], stock, policy).candidates
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.places.tolist() == [*range(1, _LOOKED_AT), _LOOKED_AT + 1]
+    assert peak < 2 << 20
