@@ -35,6 +35,7 @@ from streams.engine.app import EngineApp
 from streams.errors import UpwellError
 from streams.health import Health
 from streams.helpdesk import Helpdesk
+from streams.locking import alone
 from streams.replicas import Replica
 from streams.replication import Progress, Replication
 from streams.settings import KafkaSettings, Settings
@@ -101,6 +102,7 @@ async def run(
     Raises:
         ConfigError: a setting is wrong, or the port of the probes is taken.
         ContractError: the live topics are not what the contract says.
+        DataError: another worker has the data directory.
         WorkerError, StalledError: a part ended by itself, or does nothing.
     """
     signalled = asyncio.Event()
@@ -126,9 +128,10 @@ async def _work(
     on_ready: Callable[[], None],
 ) -> None:
     contract = topics(settings.shop, settings.partitions)
-    await require_topics(cluster.bootstrap, cluster.kafka, contract)
     limits = limits_of(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(alone(settings.data_dir))
+        await require_topics(cluster.bootstrap, cluster.kafka, contract)
         stack.enter_context(rivals.watched(settings.instance))
         parts = _Parts(settings, cluster, stack)
         if settings.probe_port is not None:

@@ -4,19 +4,16 @@ RocksDB takes an `fcntl` lock on the file LOCK in a store's directory. The file 
 the lock goes with its process, so a file alone means nothing; whether somebody holds it is asked of the kernel.
 """
 
-import fcntl
-import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from streams.doctor.finding import Finding, ok, warn
+from streams.locking import holder
 
 LOCK = "LOCK"
 CONDEMNED = "CONDEMNED"
 """A file of this name says that a store was found damaged (`streams.engine.store`)."""
 
-_FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid
 _STOPPED = {"T": "is stopped", "t": "is being traced", "Z": "has ended, its parent did not notice"}
 
 
@@ -51,17 +48,6 @@ def examine_locks(data_dir: Path) -> Iterator[Finding]:
             f"{len(damaged)} damaged: {', '.join(map(str, damaged))}",
             "start a worker: it rebuilds them from the topics. If it happens again, look at the disk",
         )
-
-
-def holder(lock: Path) -> int | None:
-    """The process that holds a lock, −1 for one on another machine, None for nobody."""
-    query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    try:
-        with lock.open("rb") as file:
-            kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, query))
-    except OSError:  # it is gone, or not ours to look at
-        return None
-    return None if kind == fcntl.F_UNLCK else int(pid) or -1
 
 
 def _state(pid: int) -> str:

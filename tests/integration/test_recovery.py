@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from streams.admin import create_topics
+from streams.locking import NAME as LOCK
 from streams.records import Recommendation
 from streams.settings import KafkaSettings, Settings
 from streams.topics import topics
@@ -79,7 +80,7 @@ async def test_after_losing_its_disk_a_worker_recommends_as_if_nothing_had_happe
             async with worker(settings, bootstrap):  # from its tables and its snapshot of the index
                 again = {user: content(await recommended_when_settled(counter, user)) for user in USERS}
             assert again == before
-            assert {path.name for path in settings.data_dir.iterdir()} == {"tables", "index"}
+            assert {path.name for path in settings.data_dir.iterdir()} == {"tables", "index", LOCK}
             shutil.rmtree(settings.data_dir)
             async with worker(settings, bootstrap):
                 after = {user: content(await recommended_when_settled(counter, user)) for user in USERS}

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from streams import changelogs, codecs, follow
+from streams.locking import NAME as LOCK
 from streams.settings import KafkaSettings, Settings
 from streams.topics import Topics
 from tests.brokers import until
@@ -82,7 +83,7 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
         assert f"committed offsets of {settings.shop}.upwell.profiles: 40 records" in out
         assert str(settings.data_dir / "tables/profiles") in out
         assert await rows(bootstrap, shop_topics) == before
-        assert {path.name for path in settings.data_dir.iterdir()} == {"tables", "index"}
+        assert {path.name for path in settings.data_dir.iterdir()} == {"tables", "index", LOCK}
 
         # A bystander under the data directory stays, as a broker's data would.
         bystander = settings.data_dir / "broker"
@@ -90,7 +91,7 @@ async def test_the_state_goes_and_comes_back_the_same(settings: Settings, bootst
         done = json.loads((await reset("--yes", "--json"))[1])
         assert (done["done"], done["rows"][shop_topics.embeddings.name]) == (True, 4)
         assert not any((await rows(bootstrap, shop_topics)).values())
-        assert {path.name for path in settings.data_dir.rglob("*")} == {"tables", "broker"}
+        assert {path.name for path in settings.data_dir.rglob("*")} == {"tables", "broker", LOCK}
         assert (await reset())[1].splitlines()[1:] == ["  none"]
 
         async with worker(settings, bootstrap):

@@ -14,6 +14,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.topics import Topics
 from streams.watchdog import StalledError, watch
 from tests.integration.shopkeeper import desk, worker
+from tests.integration.upwell import upwell
 
 
 async def test_it_is_ready_counts_and_leaves_on_sigterm(
@@ -48,6 +49,19 @@ async def test_without_topics_it_says_what_to_do(settings: Settings, bootstrap: 
     with pytest.raises(AssertionError, match="upwell topics create"):
         async with worker(settings, bootstrap):
             raise AssertionError("it started")
+
+
+async def test_a_second_one_in_the_same_directory_says_so_and_leaves(
+    settings: Settings, bootstrap: str, shop_topics: Topics
+) -> None:
+    async with worker(settings, bootstrap) as first:
+        code, out, err = await asyncio.to_thread(upwell, settings, bootstrap, "worker", "--roles", "encoder")
+        assert (code, out) == (5, "")
+        assert err.splitlines() == [
+            f"Error: another worker (process {first.pid}) has {settings.data_dir}: "
+            "give each worker an UPWELL_DATA_DIR of its own"
+        ]
+        assert first.returncode is None
 
 
 class Deaf:

@@ -20,6 +20,7 @@ from streams.doctor import Finding, Verdict, locks, machine
 from streams.doctor.cluster import behind, replication, skew
 from streams.doctor.environment import examine_environment
 from streams.doctor.model import device, examine_model
+from streams.locking import holder
 from streams.settings import Settings
 from streams.topics import topics
 from tests import tinybert
@@ -171,9 +172,9 @@ def test_rocksdb_takes_the_lock_that_is_looked_at(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        assert locks.holder(tmp_path / "0" / "LOCK") == process.pid
+        assert holder(tmp_path / "0" / "LOCK") == process.pid
         process.communicate()
-    assert locks.holder(tmp_path / "0" / "LOCK") is None
+    assert holder(tmp_path / "0" / "LOCK") is None
 
 
 def test_a_store_that_was_found_damaged_is_told(tmp_path: Path) -> None:
@@ -184,10 +185,10 @@ def test_a_store_that_was_found_damaged_is_told(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_vanishes_is_held_by_nobody(tmp_path: Path) -> None:
-    assert locks.holder(tmp_path / "LOCK") is None
+    assert holder(tmp_path / "LOCK") is None
     with (tmp_path / "LOCK").open("wb") as own:
         fcntl.lockf(own, fcntl.LOCK_EX)
-        assert locks.holder(tmp_path / "LOCK") is None, "the kernel does not tell us of our own"
+        assert holder(tmp_path / "LOCK") is None, "the kernel does not tell us of our own"
 
 
 def test_a_model_is_sound_missing_or_changed(tmp_path: Path) -> None:
