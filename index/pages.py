@@ -90,10 +90,10 @@ def _advise(areas: Iterable[Area], advice: int) -> None:
 def _anonymous() -> list[Area]:
     """Where there is writable memory of this process that is no file's, ascending."""
     areas = []
-    for line in _MAPS.read_text().splitlines():
+    for line in _MAPS.read_bytes().rstrip(b"\n").split(b"\n"):  # the names of files may be no text
         addresses, access, _, _, inode, *_ = line.split(maxsplit=5)
-        if access == "rw-p" and inode == "0":
-            start, _, end = addresses.partition("-")
+        if access == b"rw-p" and inode == b"0":
+            start, _, end = addresses.partition(b"-")
             areas.append((int(start, 16), int(end, 16)))
     return areas
 

@@ -1,6 +1,7 @@
 """Large pages for what is large: the same bytes, in fewer entries where the kernel can."""
 
 import mmap
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_without_a_list_of_mappings_nothing_is_asked(tmp_path: Path, monkeypatch
     with large_pages(SIZE) as areas:
         collapse([area_of(np.frombuffer(area, np.uint8))])
     assert areas == []
+
+
+def test_a_mapped_file_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9 \x1c\r")
+    path.write_bytes(b"upwell")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), large_pages(SIZE) as areas:
+        taken = mapped()
+    start, _ = area_of(np.frombuffer(taken, np.uint8))
+    assert any(first <= start < last for first, last in areas)
 
 
 def test_memory_keeps_what_is_in_it_and_may_be_gone() -> None:
