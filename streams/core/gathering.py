@@ -18,14 +18,12 @@ import numpy.typing as npt
 from streams.core import profile as profiles
 from streams.core import ragged
 from streams.core.candidates import habit_strengths
-from streams.core.channels import INTENT, ORDER, Candidates, Floats, Ring, Stock, Visit, merged
+from streams.core.channels import INTENT, ORDER, Candidates, Floats, Stock, Visit, merged
+from streams.core.doings import Doings, doings_of
 from streams.core.items import Items, Places
-from streams.core.neighbourhood import ALIKE, ASKED_RHO, TIGHT_RHO, WIDE_RHO, Looks, alike
+from streams.core.neighbourhood import ALIKE, Looks, alike
 from streams.core.policy import Channel, Policy
-from streams.core.sessions import KEEP, MET_KEEP, Alike, Votes, weighed
-
-RHOS = np.array([[ASKED_RHO], [WIDE_RHO], [TIGHT_RHO]])
-"""float64 (3, 1): ways to look at a ring. The first one makes the channel, the others are features."""
+from streams.core.sessions import Alike, Votes
 
 _LOOKED_AT = 512
 """Of an order at a time, where rules are asked for each."""
@@ -43,30 +41,6 @@ _LISTED = tuple(
 
 _BEST = (Channel.NEIGHBOURS, Channel.SESSIONS, Channel.BUY_AGAIN)
 """Channels of which scores are compared, in the order of what they are compared by."""
-
-
-class Doings(NamedTuple):
-    """What shoppers were for lately.
-
-    Attributes:
-        rings: all that each did.
-        events: bounds of the interactions of positive weight, by shopper.
-        items: int64 (events,), oldest first: which of `asked` each was about.
-        asked: int64 (n,), the places of these, each once for a shopper.
-        bounds: of what is asked, by shopper.
-        looks: float64 (ways, n), what each counts, by `RHOS`.
-        counts: float64 (n,), what each counts among others' sessions.
-        met: float64 (n,), what each counts among what was met in them.
-    """
-
-    rings: list[Ring]
-    events: Places
-    items: Places
-    asked: Places
-    bounds: Places
-    looks: Floats
-    counts: Floats
-    met: Floats
 
 
 class Gathered(NamedTuple):
@@ -110,7 +84,7 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     """Ask every channel of the policy on behalf of some shoppers."""
     items, weights = stock.items, policy.channel_weights
     nows = [visit.now for visit in visits]
-    doings = _doings(visits, items)
+    doings = doings_of(visits, items)
     looks = stock.neighbourhood.looks(doings.asked, doings.bounds, doings.looks, nows)
     asked, ends, counts = doings.asked, doings.bounds, doings.counts
     if not weights.get(Channel.SESSIONS):
@@ -126,18 +100,10 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     scores = looks.scores[0], votes.scores, strengths
     for channel, (places, bounds), score, shut in zip(_BEST, sources, scores, opened.shut, strict=True):
         if weights.get(channel):
-            best, column = (
-                _best(visits, places, bounds, np.where(shut, 0.0, score), items, policy, channel),
-                ORDER.index(channel),
-            )
+            best = _best(visits, places, bounds, np.where(shut, 0.0, score), items, policy, channel)
             for lists, listed in zip(opened.lists, best, strict=True):
-                lists[column] = listed
-    flat = list(chain.from_iterable(opened.lists))
-    lengths = ragged.bounds_of([len(one) for one in flat])
-    listed = ragged.joined(flat, np.int64)
-    places, bounds, at = ragged.distinct(listed, lengths[:: len(ORDER)], items.scratch, ascending=True)
-    ranks = np.zeros((len(places), len(ORDER)), np.int16)
-    ranks[at, ragged.owners(lengths) % len(ORDER)] = ragged.turns(lengths) + 1
+                lists[ORDER.index(channel)] = listed
+    places, bounds, ranks = _ranked(opened.lists, items)
     cosines = _cosines(places, bounds, visits, items)
     among_looks = ragged.located(places, bounds, looks.places, looks.bounds, items.scratch)
     among_votes = ragged.located(places, bounds, votes.places, votes.bounds, items.scratch)
@@ -159,37 +125,11 @@ def _strengths(visits: Sequence[Visit], bought: Places) -> Floats:
     strengths = np.zeros(bought[-1])
     for visit, own in zip(visits, ragged.parted(strengths, bought), strict=True):
         kept = habit_strengths(visit.profile, visit.now)
-        own[:] = (
-            list(kept.values()) if len(kept) == len(own) else [kept.get(item, 0.0) for item in visit.profile.habits]
-        )
+        if len(kept) == len(own):
+            own[:] = list(kept.values())
+        else:
+            own[:] = [kept.get(item, 0.0) for item in visit.profile.habits]
     return strengths
-
-
-def _doings(visits: Sequence[Visit], items: Items) -> Doings:
-    recent = list(chain.from_iterable(visit.profile.recent for visit in visits))
-    # No `zip(*recent)`: it would make an object for every event, for the garbage collector to go through.
-    places = items.places([item for item, _, _, _ in recent])
-    weights = np.array([weight for _, _, weight, _ in recent], np.float64)
-    times = np.array([time for _, _, _, time in recent], np.int64)
-    bounds = ragged.bounds_of([len(visit.profile.recent) for visit in visits])
-    columns = (ragged.parted(column, bounds) for column in (places, weights, times))
-    rings = [Ring(*ring) for ring in zip(*columns, strict=True)]
-    liked = np.flatnonzero(weights > 0)
-    events = np.searchsorted(liked, bounds)
-    owner = ragged.owners(events)
-    newest_first = events[owner] + events[owner + 1] - 1 - np.arange(len(liked))
-    rows = liked[newest_first]
-    asked, each, at = ragged.distinct(places[rows], events, items.scratch)
-    moments = np.zeros(len(rows), np.int64)
-    np.cumsum(times[rows[1:]] != times[rows[:-1]], out=moments[1:])
-    moments -= moments[events[owner]]
-    ways = weights[rows] * RHOS**moments
-    looks: Floats = np.stack([np.bincount(at, way, len(asked)).astype(np.float64) for way in ways])
-    newer = ragged.turns(events)
-    counts, met = (
-        np.bincount(at, weighed(weights[rows], newer, keep), len(asked)).astype(np.float64) for keep in (KEEP, MET_KEEP)
-    )
-    return Doings(rings, events, at[newest_first], asked, each, looks, counts, met)
 
 
 def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequence[tuple[Places, Places]]) -> _Open:
@@ -297,6 +237,17 @@ def _best(
             order = items.places(islice(kept, policy.pool))
         lists.append(order[: policy.pool])
     return lists
+
+
+def _ranked(lists: Sequence[Sequence[Places]], items: Items) -> tuple[Places, Places, npt.NDArray[np.int16]]:
+    """What any channel lists for each shopper, once and ascending, its bounds, and its ranks: see `Candidates`."""
+    flat = list(chain.from_iterable(lists))
+    lengths = ragged.bounds_of([len(one) for one in flat])
+    listed = ragged.joined(flat, np.int64)
+    places, bounds, at = ragged.distinct(listed, lengths[:: len(ORDER)], items.scratch, ascending=True)
+    ranks = np.zeros((len(places), len(ORDER)), np.int16)
+    ranks[at, ragged.owners(lengths) % len(ORDER)] = ragged.turns(lengths) + 1
+    return places, bounds, ranks
 
 
 def _cosines(places: Places, bounds: Places, visits: Sequence[Visit], items: Items) -> npt.NDArray[np.float32]:
