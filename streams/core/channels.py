@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.eligible import Eligibility
-from streams.core.events import Interaction
 from streams.core.items import Items, Places
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.policy import Channel
@@ -122,12 +121,6 @@ class Candidates:
     nearest: Places
     habits: Places
     strengths: Floats
-
-
-def ring_of(recent: Sequence[Interaction], items: Items) -> Ring:
-    """A ring of interactions as columns."""
-    names, _, weights, times = zip(*recent, strict=True) if recent else ((), (), (), ())
-    return Ring(items.places(names), np.array(weights, np.float64), np.array(times, np.int64))
 
 
 def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) -> Iterator[str]:

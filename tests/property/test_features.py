@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from streams.core import decay
 from streams.core.candidates import RRF_K
-from streams.core.channels import ORDER, Candidates, Near, Stock, Visit, ring_of
+from streams.core.channels import ORDER, Candidates, Near, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
@@ -94,10 +94,11 @@ def _look(visit: Visit, rho: float) -> dict[str, float]:
 
 def votes(recent: Sequence[Interaction]) -> dict[str, float]:
     """Scores by others' sessions, by the lookup that has an oracle of its own."""
-    ring = ring_of(recent, STOCK.items)
-    liked = np.flatnonzero(ring.weights > 0)[::-1]
-    asked, bounds, at = distinct(ring.places[liked], bounds_of([len(liked)]), STOCK.items.scratch)
-    counts = np.bincount(at, weighed(ring.weights[liked], np.arange(len(liked))), len(asked))
+    liked = [event for event in reversed(recent) if event.weight > 0]
+    places = STOCK.items.places([event.item for event in liked])
+    asked, bounds, at = distinct(places, bounds_of([len(liked)]), STOCK.items.scratch)
+    weights = np.array([event.weight for event in liked], np.float64)
+    counts = np.bincount(at, weighed(weights, np.arange(len(liked))), len(asked))
     alike = STOCK.sessions.alike(STOCK.sessions.held(asked, bounds), counts, [NOW])
     places, _, scores, _ = STOCK.sessions.votes(alike, STOCK.neighbourhood.masses, [NOW])
     return {STOCK.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
