@@ -16,11 +16,12 @@ from streams.core.items import Places
 from streams.core.policy import Policy
 from streams.core.ranking import Example
 from streams.core.trending import HALF_LIFE_MS
-from streams.drafts import Draft, Shopper, drafted, group_of
+from streams.drafts import Draft, drafted, group_of
 from streams.lessons import Moment
 from streams.records import RecommendedItem
 from streams.replicas import Replica
 from streams.slates import Chosen, Explored, listed
+from streams.visits import Shopper
 
 __all__ = ["Shopper", "Slate", "recommend", "recommend_and_learn"]
 

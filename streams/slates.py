@@ -189,7 +189,7 @@ def _entries(
 ) -> list[RecommendedItem]:
     """The entries of one shopper: takes what is theirs of everybody's items and reasons."""
     draft = chosen.draft
-    words = Words(draft.visit.profile, recent, replica.title, draft.segment)
+    words = Words(draft.visit.profile, recent, replica.title, draft.visit.segment)
     cites: list[Cited | None] = [None] * len(recent)
 
     def cite(number: int) -> Cited:

@@ -10,10 +10,11 @@ from typing import Any
 from streams.core import profile as profiles
 from streams.core.policy import Channel, Policy
 from streams.core.rules import written
-from streams.drafts import Draft, Shopper, drafted, group_of
+from streams.drafts import Draft, drafted, group_of
 from streams.recommender import recommend
 from streams.records import RecommendedItem
 from streams.replicas import Replica
+from streams.visits import Shopper
 
 
 class End(StrEnum):
