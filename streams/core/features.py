@@ -16,9 +16,9 @@ import numpy.typing as npt
 from streams.core.channels import Candidates, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS, HOUR_MS, log_mass
-from streams.core.items import NONE, Places
+from streams.core.items import NONE, Items, Places
 from streams.core.policy import Channel
-from streams.core.ragged import bounds_of, maxima
+from streams.core.ragged import NOWHERE, bounds_of, located, maxima, owners
 from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
 
 Floats = npt.NDArray[np.float64]
@@ -83,6 +83,8 @@ FEATURES = (
 
 COLUMN = {feature.name: column for column, feature in enumerate(FEATURES)}
 FUSED = COLUMN["fused"]
+_RANKS, _COSINES = slice(FUSED + 1, COLUMN["cosine"]), slice(COLUMN["cosine"], COLUMN["wide"])
+_PARTS, _PARTS_LOG = ([COLUMN[f"{name}{how}"] for name in ("wide", "tight", "votes", "met")] for how in ("", "_log"))
 
 HISTORY = (3, 10, 50)
 """Interactions in the ring from which the next bucket of the length of a history begins."""
@@ -128,35 +130,31 @@ class Seen(NamedTuple):
 
 def batched(found: Sequence[Candidates], weights: Floats, k: float) -> Batch:
     """Candidates as flat arrays, fused: Σ_channel weight / (k + rank). weights: float64 (channels,)."""
-    starts = np.cumsum([0, *(len(one.places) for one in found)])
-    owner = np.repeat(np.arange(len(found)), np.diff(starts))
+    starts = bounds_of([len(one.places) for one in found])
     place = np.concatenate([one.places for one in found])
     ranks = np.concatenate([one.ranks for one in found])
     parts: Floats = np.where(ranks > 0, weights / (k + ranks), 0.0)
-    return Batch(owner, place, ranks, parts, parts.sum(axis=1), starts)
+    return Batch(owners(starts), place, ranks, parts, parts.sum(axis=1), starts)
 
 
 def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit], stock: Stock) -> Seen:
     """The features of every candidate, and whether the shopper had to do with it before."""
     columns = np.zeros((len(FEATURES), len(batch.owner)))
     now = np.array([visit.now for visit in visits], np.int64)
-    best = np.zeros(len(visits))
-    np.maximum.at(best, batch.owner, batch.fused)
-    columns[FUSED] = batch.fused / best[batch.owner]
-    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[1:8], where=batch.ranks.T > 0)
-    columns[8:11] = np.concatenate([one.cosines for one in found]).T
+    columns[FUSED] = batch.fused / maxima(batch.fused, batch.starts)[batch.owner]
+    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[_RANKS], where=batch.ranks.T > 0)
+    columns[_COSINES] = np.concatenate([one.cosines for one in found]).T
     looks = np.concatenate([one.looks for one in found]).T
     votes, met = (np.concatenate(column) for column in zip(*((one.votes, one.met) for one in found), strict=True))
     looks = np.vstack((looks, votes, met))
-    columns[[11, 13, 15, 17]] = looks
-    columns[[12, 14, 16, 18]] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
+    columns[_PARTS] = looks
+    columns[_PARTS_LOG] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
     ring = _ring_of(found)
-    keys = _Keys(batch, len(stock.items))
     _match(columns, batch, ring, stock)
-    had = _habits(columns, batch, found, visits, now, keys)
-    _shown(columns, visits, keys, stock)
-    had |= _done(columns, batch, ring, now, keys)
+    had = _habits(columns, batch, found, visits, now, stock.items)
+    _shown(columns, batch, visits, stock.items)
+    had |= _done(columns, batch, ring, now, stock.items)
     columns[COLUMN["bias"]] = 1.0
     return Seen(np.ascontiguousarray(columns.T, np.float32), had.astype(np.int64))
 
@@ -193,6 +191,7 @@ def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> Non
 class _Ring(NamedTuple):
     """What all shoppers did lately and were for: int64 (n,) whose, of which item and when; float64 (n,) weights.
 
+    `bounds`: of these, by shopper.
     `newest`: int64 (shoppers,), when each did anything last; 0 for never.
     """
 
@@ -200,15 +199,17 @@ class _Ring(NamedTuple):
     place: Places
     weight: Floats
     time: Places
+    bounds: Places
     newest: Places
 
 
 def _ring_of(found: Sequence[Candidates]) -> _Ring:
-    owner = np.repeat(np.arange(len(found)), [len(one.ring.places) for one in found])
+    bounds = bounds_of([len(one.ring.places) for one in found])
     place, weight, time = (np.concatenate(column) for column in zip(*(one.ring for one in found), strict=True))
     newest = np.array([one.ring.times[-1] if len(one.ring.times) else 0 for one in found], np.int64)
-    liked = weight > 0
-    return _Ring(owner[liked], place[liked], weight[liked], time[liked], newest)
+    liked = np.flatnonzero(weight > 0)
+    bounds = np.searchsorted(liked, bounds)
+    return _Ring(owners(bounds), place[liked], weight[liked], time[liked], bounds, newest)
 
 
 def _match(columns: Floats, batch: Batch, ring: _Ring, stock: Stock) -> None:
@@ -253,21 +254,21 @@ def _habits(
     found: Sequence[Candidates],
     visits: Sequence[Visit],
     now: Places,
-    keys: "_Keys",
+    items: Items,
 ) -> npt.NDArray[np.bool_]:
     """What was bought before. Returns which candidates were: bool (m,)."""
     had = np.zeros(len(batch.owner), np.bool_)
-    owner = np.repeat(np.arange(len(found)), [len(one.habits) for one in found])
-    at, hit = keys.among(owner, np.concatenate([one.habits for one in found]))
+    bounds = bounds_of([len(one.habits) for one in found])
+    at, hit = _among(batch, np.concatenate([one.habits for one in found]), bounds, items)
     if not len(at):
         return had
     had[at] = True
-    owner = owner[hit]
+    owner = batch.owner[at]
     habits = list(chain.from_iterable(visit.profile.habits.values() for visit in visits))
     times = np.array([purchases for purchases, _, _, _ in habits], np.int64)
     firsts, lasts = (np.array([habit[column] for habit in habits], np.int64) for column in (1, 2))
     purchases, first, last = times[hit], firsts[hit], lasts[hit]
-    most = maxima(times, bounds_of([len(one.habits) for one in found]))[owner]
+    most = maxima(times, bounds)[owner]
     strength = np.concatenate([one.strengths for one in found])[hit]
     elapsed = np.maximum(now[owner] - last, 0) / DAY_MS
     between = np.where(purchases > 1, (last - first) / DAY_MS / np.maximum(purchases - 1, 1), 0.0)
@@ -283,19 +284,19 @@ def _habits(
     return had
 
 
-def _shown(columns: Floats, visits: Sequence[Visit], keys: "_Keys", stock: Stock) -> None:
+def _shown(columns: Floats, batch: Batch, visits: Sequence[Visit], items: Items) -> None:
     """How often the candidate was shown and left alone."""
     if any(visit.shown for visit in visits):
-        owner = np.repeat(np.arange(len(visits)), [len(visit.shown) for visit in visits])
-        rows, hit = keys.among(owner, stock.items.places(item for visit in visits for item in visit.shown))
+        places = items.places(item for visit in visits for item in visit.shown)
+        rows, hit = _among(batch, places, bounds_of([len(visit.shown) for visit in visits]), items)
         weights = np.array([amount for visit in visits for amount in visit.shown.values()])
         columns[COLUMN["impressions"], rows] = np.log1p(weights[hit]) / 3.0
 
 
-def _done(columns: Floats, batch: Batch, ring: _Ring, now: Places, keys: "_Keys") -> npt.NDArray[np.bool_]:
+def _done(columns: Floats, batch: Batch, ring: _Ring, now: Places, items: Items) -> npt.NDArray[np.bool_]:
     """What was done with the candidate lately. Returns with which candidates something was: bool (m,)."""
     count = len(batch.owner)
-    rows, hit = keys.among(ring.owner, ring.place)
+    rows, hit = _among(batch, ring.place, ring.bounds, items)
     had = np.zeros(count, np.bool_)
     had[rows] = True
     last = np.zeros(count, np.int64)
@@ -307,23 +308,12 @@ def _done(columns: Floats, batch: Batch, ring: _Ring, now: Places, keys: "_Keys"
     return had
 
 
-class _Keys:
-    """Owner and place of every candidate as one number, ascending, to look up what shoppers had to do with."""
+def _among(batch: Batch, places: Places, bounds: Places, items: Items) -> tuple[Places, npt.NDArray[np.bool_]]:
+    """Where places are among the candidates of those whose they are, by shopper.
 
-    def __init__(self, batch: Batch, items: int) -> None:
-        self._stride = max(items, 1)
-        self._keys = batch.owner * self._stride + batch.place
-
-    def among(self, owner: Places, place: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
-        """Where places are among the candidates of their owners: int64 (hits,) rows, and bool, which ones are there."""
-        return _where(self._keys, owner * self._stride + place)
-
-
-def _where(found: Places, wanted: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
-    """Where in `found`, which ascends, the wanted are: int64 (hits,), and bool (wanted,) which ones are there."""
-    if not len(found):
-        return np.zeros(0, np.int64), np.zeros(len(wanted), np.bool_)
-    at = np.searchsorted(found, wanted)
-    at[at == len(found)] = 0
-    hit = found[at] == wanted
+    Returns:
+        int64 (hits,), rows of the batch; bool (len(places),), which ones are there.
+    """
+    at = located(places, bounds, batch.place, batch.starts, items.scratch)
+    hit = at != NOWHERE
     return at[hit], hit

@@ -250,6 +250,19 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()
 
 
+def test_what_was_shown_and_never_heard_of_is_no_candidate_of_anybody() -> None:
+    stock, profile = _stock(), Profile()
+    eligible = Eligibility((), lambda _: None, profile, NOW)  # type: ignore[arg-type,return-value]
+    near = [Near("intent", stock.items.places(["item-0"]), np.array([0.5], np.float32))]
+    asked = [
+        Visit(profile, NOW, near, shown, np.zeros(0, np.int64), "", eligible)
+        for shown in ({"nothing known": 3.0}, {}, {"item-0": 1.0})
+    ]
+    found = gather(asked, stock, Policy(channel_weights={Channel.CONTENT: 1.0})).candidates
+    matrix, _ = features(batched(found, np.eye(len(ORDER))[0], RRF_K), found, asked, stock)
+    assert matrix[:, COLUMN["impressions"]].tolist() == pytest.approx([0.0, 0.0, math.log(2.0) / 3.0])
+
+
 @pytest.mark.parametrize(
     ("events", "days", "bucket"), [(0, 9, (0, 2)), (3, 0, (1, 0)), (10, 1, (2, 1)), (50, 3, (3, 2))]
 )
