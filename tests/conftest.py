@@ -1,5 +1,6 @@
 """Fixtures for every test: one broker for the run, and a shop of its own for each test that wants one."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,16 @@ surroundings.forget()
 # No test asserts a time, and a machine that is busy is no defect of what is tested.
 hypothesis_settings.register_profile("upwell", deadline=None)
 hypothesis_settings.load_profile("upwell")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def byte_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where Python is told to keep no byte code, what the tests start would compile everything again each time."""
+    with pytest.MonkeyPatch.context() as environment:
+        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+            environment.delenv("PYTHONDONTWRITEBYTECODE")
+            environment.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("byte-code")))
+        yield
 
 
 @pytest.fixture(scope="session")
