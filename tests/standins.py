@@ -15,8 +15,18 @@ from tests.documents import ROOT
 
 _UPWELL = """\
 #!/bin/sh
-test "$1 $2" != "broker start" || set -- "$@" --port "$BROKER_PORT"
-exec "{python}" -c 'from streams.cli import main; main()' "$@"
+upwell() {{ "{python}" -P -c 'from streams.cli import main; main()' "$@"; }}
+case "$1 $2" in
+"broker start") set -- "$@" --port "$BROKER_PORT" ;;
+"model build")
+    # What one page has built is there for all of them: the cache is one, as it is for a reader.
+    if test "$#" -le 3; then
+        built="$UPWELL_CACHE_DIR/models/.built-$3"
+        test -e "$built" || {{ upwell "$@" && touch "$built"; }}
+        exit
+    fi ;;
+esac
+exec "{python}" -P -c 'from streams.cli import main; main()' "$@"
 """
 
 _CURL = """\

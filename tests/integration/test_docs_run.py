@@ -99,14 +99,14 @@ def prepare(directory: Path, page: str) -> dict[str, str]:
     return {}
 
 
-def cache(directory: Path, shared: Path) -> Path:
-    """A cache with all that the shared one has, to which a block may add."""
-    own = directory / ".cache" / "upwell"
-    (own / "models").mkdir(parents=True)
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with all that the shared one has, to which blocks may add: what a page builds is there for the next."""
+    shared, own = Settings().cache_dir, tmp_path_factory.mktemp("cache")
     for name in ("kafka", "sources"):
         (own / name).symlink_to(shared / name)
     for version in (shared / "models").glob("*/*"):
-        (own / "models" / version.parent.name).mkdir(exist_ok=True)
+        (own / "models" / version.parent.name).mkdir(parents=True, exist_ok=True)
         (own / "models" / version.parent.name / version.name).symlink_to(version)
     return own
 
@@ -123,10 +123,13 @@ def test_every_block_is_run() -> None:
 @pytest.mark.timeout(3_600 if engine_answers() else 300)
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_the_pages_show_runs(
-    name: str, settings: Settings, bootstrap: str, shop_topics: Topics, tmp_path: Path
+    name: str, settings: Settings, bootstrap: str, shop_topics: Topics, cache: Path, tmp_path: Path
 ) -> None:
     found = SCRIPTS[name]
     given = prepare(tmp_path, found[0].page)
+    home = tmp_path / ".cache" / "upwell"  # where blocks look that name the cache themselves
+    home.parent.mkdir()
+    home.symlink_to(cache)
     programs = tmp_path / "bin"
     standins.install(programs, settings.cache_dir, [line for block in found for line in block.lines])
     environment = {
@@ -139,9 +142,10 @@ def test_what_the_pages_show_runs(
         "UPWELL_SHOP": settings.shop,
         "UPWELL_PARTITIONS": str(settings.partitions),
         "UPWELL_DATA_DIR": str(tmp_path / "data"),
-        "UPWELL_CACHE_DIR": str(cache(tmp_path, settings.cache_dir)),
+        "UPWELL_CACHE_DIR": str(cache),
         "UPWELL_API_PORT": str(free_port("127.0.0.1")),
         "UPWELL_MODEL": "hashing",
+        "OPENBLAS_NUM_THREADS": "1",  # threads that wait for each other on a busy machine take twice as long
         **given,
     }
     if found[0].broker:
