@@ -6,6 +6,7 @@ a part of a bulk upload would pass for the whole.
 
 import zlib
 
+_BARE = -zlib.MAX_WBITS
 _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 CODINGS = ("gzip", "deflate")
 
@@ -15,11 +16,15 @@ class PackingError(ValueError):
 
 
 class Unpacker:
-    """Unpacks one body as it comes. `coding` is one of `CODINGS` or `x-gzip`, in small letters; else KeyError."""
+    """Unpacks one body as it comes. `coding` is one of `CODINGS` or `x-gzip`, in small letters; else KeyError.
+
+    Some clients deflate without the wrapper that the RFC asks for: the first byte tells (RFC 1950, section 2.2).
+    """
 
     def __init__(self, coding: str) -> None:
         self._window = _WINDOWS[coding]
         self._members = self._window > zlib.MAX_WBITS
+        self._begun = False
         self._stream = zlib.decompressobj(self._window)
 
     def feed(self, chunk: bytes, most: int) -> bytes:
@@ -29,6 +34,10 @@ class Unpacker:
             PackingError: it is not of this coding.
         """
         found = bytearray()
+        if chunk and not self._begun:
+            self._begun = True
+            if not self._members and chunk[0] & 0x0F != zlib.DEFLATED:
+                self._stream = zlib.decompressobj(_BARE)
         try:
             while chunk and len(found) <= most:
                 if self._stream.eof:
