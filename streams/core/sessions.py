@@ -258,14 +258,13 @@ class Sessions:
         each = counts / _root(self._holders.values[held.asked])
         shares = np.bincount(held.rings, np.repeat(each, HOLDERS), len(held.rows))
         shares[held.rows == _NOBODY] = 0.0
-        theirs = self._holders.values.take(candidates, axis=0)
-        sums, table = np.zeros(len(candidates)), np.zeros(len(self._times))
+        result, table = np.zeros(len(candidates)), np.zeros(len(self._times))
         own = ragged.parted(held.rows, held.edges), ragged.parted(shares, held.edges)
         for rows, values, (first, last) in zip(*own, pairwise(edges.tolist()), strict=True):
+            theirs = self._holders.values.take(candidates[first:last], axis=0)
             table[rows] = values
-            sums[first:last] = table.take(theirs[first:last]).sum(axis=1)
+            result[first:last] = table.take(theirs).sum(axis=1) / _root(theirs)
             table[rows] = 0.0
-        result: Floats = sums / _root(theirs)
         return result
 
     def _read(self) -> None:
