@@ -34,7 +34,8 @@ _WILL_BE, _ARE_TO_BE = 14, 25
 def large_pages(nbytes: int) -> Iterator[list[Area]]:
     """Memory that is taken within the block is asked to be in large pages, if it is about so many bytes or more.
 
-    What another thread takes meanwhile may be among it; it works as before. What the allocator had kept from before is not.
+    What another thread takes meanwhile may be among it; it works as before. What the allocator had
+    kept for later is not.
 
     Yields:
         A list that holds, after the block, where that memory is.

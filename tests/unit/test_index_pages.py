@@ -88,6 +88,7 @@ def test_memory_keeps_what_is_in_it_and_may_be_gone() -> None:
 
 GRAPHS = """
 import numpy as np
+from index.graph import Graph, HnswParams
 from index.pages import collapse
 
 vectors = np.random.default_rng(0).standard_normal((200, 384)).astype(np.float32)
