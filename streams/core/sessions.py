@@ -313,8 +313,9 @@ class Sessions:
         new = np.full((len(rows), RING), NONE)
         new[np.arange(RING) < sizes[:, None]] = self.items.places(chain.from_iterable(lists))
         old = self._members[rows]
-        same = old[:, :, None] == new[:, None, :]
-        gone, come = (old != NONE) & ~same.any(axis=2), (new != NONE) & ~same.any(axis=1)
+        gone = (old != NONE) & ~(old[:, :, None] == new[:, None, :]).any(axis=2)
+        held = (self._holders.values[new] == rows[:, None, None]).any(axis=2)  # may have been pushed out before
+        come = (new != NONE) & ~held
         self._members[rows] = new
         self._times[rows] = [session.time for session in told.values()]
         self._roots[rows] = np.where(sizes > 0, 1.0 / np.sqrt(np.maximum(sizes, 1)), 0.0)

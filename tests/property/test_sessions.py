@@ -204,6 +204,22 @@ def test_of_an_item_the_newest_sessions_are_looked_at() -> None:
     assert sorted(alike.similarities) == pytest.approx([0.5 ** ((NOW - time) / MEMORY_MS) for time in newest])
 
 
+@given(st.lists(st.integers(0, 2 * HOLDERS), min_size=4 * HOLDERS, max_size=4 * HOLDERS), st.booleans())
+def test_who_comes_back_is_among_the_newest_again(acts: Sequence[int], by_one: bool) -> None:
+    """Sessions that saw every record hold the same as those that read the newest of each shopper alone."""
+    items, _ = _items()
+    sessions = Sessions(items)
+    newest: dict[int, int] = {}
+    for time, number in enumerate([*range(2 * HOLDERS), *acts], start=T0):
+        sessions.update(b"%d" % number, lambda time=time: Session(["item-0"], time))  # type: ignore[misc]
+        newest[number] = time
+        if by_one:
+            assert len(sessions)
+    alike = _asked(sessions, [("item-0", 1.0)])
+    kept = sorted(newest.values())[-HOLDERS:]
+    assert sorted(alike.similarities) == pytest.approx([0.5 ** ((NOW - time) / MEMORY_MS) for time in kept], rel=1e-12)
+
+
 @pytest.mark.parametrize(("apart", "asked"), [(0, 2 * HOLDERS), (1, NEAREST)])
 def test_the_nearest_are_asked_and_those_that_are_as_near(apart: int, asked: int) -> None:
     items, _ = _items()
