@@ -9,6 +9,9 @@ leaves the range of a float64 within decades. Sums do not depend on the order of
 import math
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -19,6 +22,12 @@ EMPTY = -math.inf
 def log_mass(weight: float, time: int, half_life_ms: float) -> float:
     """Log of a forward-decayed contribution. `weight` > 0; `time` in Unix milliseconds."""
     return math.log(weight) + time / half_life_ms * math.log(2.0)
+
+
+def log_units(times: npt.ArrayLike, half_life_ms: float) -> npt.NDArray[np.float64]:
+    """`log_mass` of a weight of 1 at each of several times: what counts at them is a log mass less this."""
+    units: npt.NDArray[np.float64] = np.asarray(times, np.int64) / half_life_ms * math.log(2.0)
+    return units
 
 
 def add(a: float, b: float) -> float:

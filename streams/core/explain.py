@@ -13,9 +13,10 @@ from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
 from streams.core.halflives import INTENT_HALF_LIFE
+from streams.core.items import Places
 from streams.core.policy import Channel
 from streams.core.profile import Profile
-from streams.core.ragged import NOWHERE, Places
+from streams.core.ragged import NOWHERE
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from streams.core.channels import Candidates, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
-from streams.core.decay import DAY_MS, HOUR_MS, log_mass
+from streams.core.decay import DAY_MS, HOUR_MS, log_units
 from streams.core.items import NONE, Items, Places
 from streams.core.policy import Channel
 from streams.core.ragged import NOWHERE, bounds_of, located, maxima, owners
@@ -171,8 +171,8 @@ def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> Non
     largest = board[stock.board.order()[0]] if len(stock.board.order()) else 0.0
     logs = board[batch.place]
     relative = np.exp(logs - largest)
-    shift = np.array([log_mass(1.0, time, HALF_LIFE_MS) for time in now.tolist()])[batch.owner]
-    pairs = np.array([log_mass(1.0, time, PAIR_HALF_LIFE_MS) for time in now.tolist()])[batch.owner]
+    shift = log_units(now, HALF_LIFE_MS)[batch.owner]
+    pairs = log_units(now, PAIR_HALF_LIFE_MS)[batch.owner]
     counts = np.exp(np.minimum(logs - shift, 50.0))
     longer = np.exp(np.clip(stock.neighbourhood.masses[batch.place] - pairs, -50.0, 50.0))
     columns[COLUMN["popularity"]] = relative
@@ -180,7 +180,7 @@ def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> Non
     columns[COLUMN["mass"]] = np.log1p(counts) / 6.0
     columns[COLUMN["trend"]] = np.log((counts + 0.3) / (longer + 1.0)) / 3.0
     columns[COLUMN["scarce"]] = 1.0 / (1.0 + counts)
-    later = np.array([log_mass(1.0, time, DISCOVERY_HALF_LIFE_MS) for time in now.tolist()])[batch.owner]
+    later = log_units(now, DISCOVERY_HALF_LIFE_MS)[batch.owner]
     found = np.exp(np.minimum(stock.discoveries.totals[batch.place] - later, 50.0))
     ages = np.maximum(now[batch.owner] - stock.items.first.values[batch.place], 0)
     columns[COLUMN["age"]] = np.log1p(ages / DAY_MS) / 6.0

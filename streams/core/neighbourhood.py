@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
-from streams.core.items import Items
+from streams.core.items import Items, Places
 from streams.core.ragged import bounds_of, distinct, joined, sizes_of
 
 OWN = 0.3
@@ -30,7 +30,6 @@ ASKED_RHO = 0.8
 WIDE_RHO, TIGHT_RHO = 0.95, 0.6
 """The same for two other looks at a ring: at what the shopper deals with at large, and at what they deal with now."""
 
-Places = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _LARGEST = 300.0
@@ -142,11 +141,9 @@ class Neighbourhood:
         read = self._rows.get
         rows = [read(place) or self._row(place) for place in asked.tolist()]
         sizes = np.array([len(row.partners) for row in rows], np.int64)
-        partners, parts = (
-            joined([row.partners for row in rows], np.int64),
-            joined([row.parts for row in rows], np.float64),
-        )
-        shifts, pairs = np.array([_shift(now) for now in nows]), bounds_of(sizes)
+        partners = joined([row.partners for row in rows], np.int64)
+        parts = joined([row.parts for row in rows], np.float64)
+        shifts, pairs = decay.log_units(nows, HALF_LIFE_MS), bounds_of(sizes)
         places, edges, at = distinct(partners, pairs[bounds], self.items.scratch)
         logs = (1.0 - OWN) * (self._masses.values[asked] - np.repeat(shifts, sizes_of(bounds)))
         own = np.exp(np.clip(logs, -_LARGEST, _LARGEST))
@@ -186,8 +183,3 @@ def alike(scores: Floats) -> Floats:
     """Logs of scores, rounded: what differs by the order of adding alone stays equal. `scores`: above 0."""
     logs: Floats = np.log(scores)
     return logs.round(9)
-
-
-def _shift(now: int) -> float:
-    """The log mass of one event of weight 1 at a time, Unix milliseconds."""
-    return decay.log_mass(1.0, now, HALF_LIFE_MS)

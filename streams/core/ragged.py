@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Places = npt.NDArray[np.int64]
+from streams.core.items import Places
+
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 

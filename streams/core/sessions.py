@@ -242,7 +242,7 @@ class Sessions:
         """
         places, bounds, members = ragged.distinct(alike.place, alike.edges, self.items.scratch)
         sums: Floats = np.bincount(members, alike.similarities[alike.ring], len(places)).astype(np.float64)
-        shifts = np.array([decay.log_mass(1.0, now, HALF_LIFE_MS) for now in nows])
+        shifts = decay.log_units(nows, HALF_LIFE_MS)
         logs = masses[places] - np.repeat(shifts, ragged.sizes_of(bounds))
         return Votes(places, bounds, sums * np.exp(-RARITY * np.maximum(logs, 0.0)), members)
 
