@@ -10,7 +10,6 @@ taken out and told beside.
 
 import argparse
 import asyncio
-import gc
 import platform
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +32,7 @@ from streams.core.ranking import ENOUGH, Model
 from streams.core.sessions import Session
 from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
 from streams.edge import Limits
+from streams.heap import keep_loaded
 from streams.lessons import Moment
 from streams.recommender import Shopper
 from streams.records import CatalogueItem
@@ -153,8 +153,7 @@ async def main() -> None:
     rng = np.random.default_rng(1)
     replica, index = await shop(given.items, rng)
     everyone = shoppers(given.shoppers, given.items, rng)
-    gc.collect()
-    gc.freeze()  # as a worker does
+    keep_loaded()  # as a worker does
     fusion, learnt = Policy(ranker=False), Policy()
 
     async def by_fusion(some: Sequence[Profile]) -> object:

@@ -12,7 +12,6 @@ Each role is a Faust app of its own with its own consumer group, so that roles s
 
 import asyncio
 import contextlib
-import gc
 import signal
 import time
 from collections.abc import Callable, Collection, Coroutine
@@ -34,6 +33,7 @@ from streams.engine import app as engine
 from streams.engine.app import EngineApp
 from streams.errors import UpwellError
 from streams.health import Health
+from streams.heap import keep_loaded
 from streams.helpdesk import Helpdesk
 from streams.locking import alone
 from streams.replicas import Replica
@@ -179,8 +179,7 @@ async def _work(
                 await parts.consume(learning)
             if helpdesk is not None:
                 await parts.answer(helpdesk, contract, limits, load_encoder)
-        gc.collect()
-        gc.freeze()  # what was loaded stays: no later collection stops the loop to look through it
+        keep_loaded()
         parts.health.starting = None
         on_ready()
         await parts.first_to_end()

@@ -10,7 +10,6 @@ It is in no consumer group and owns nothing: start as many as are wanted, wherev
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import ssl
@@ -29,6 +28,7 @@ from streams.edge import limits_of
 from streams.engine.publisher import Publisher
 from streams.errors import ConfigError
 from streams.health import Health
+from streams.heap import keep_loaded
 from streams.profile_replica import ProfileReplication
 from streams.recommender import TOGETHER
 from streams.replicas import Replica
@@ -133,8 +133,7 @@ async def _serve(told: Told, load_encoder: LoadEncoder | None, on_listening: Cal
                     background += [
                         group.create_task(task) for task in state.following(front.health.telemetry, contract)
                     ]
-                    gc.collect()
-                    gc.freeze()  # what was loaded stays: no later collection stops the loop to look through it
+                    keep_loaded()
                     front.health.starting = None
                     on_listening(url)
                     await asyncio.Event().wait()
