@@ -160,7 +160,7 @@ def parse(line: Line, limits: Limits, kind: Kind | None, timestamp: int) -> Outg
             '(`{"id": "...", "deleted": true}`) nor a question (with `text`)',
         )
     shopper = {Kind.EVENTS: shape.user or shape.anonymous_id, Kind.QUESTIONS: shape.user}.get(kind)
-    given = shape.id if kind is Kind.CATALOGUE else shopper or (shape.id if kind is Kind.QUESTIONS else None)
+    given = shopper or (None if kind is Kind.EVENTS else shape.id)
     key = given.encode() if isinstance(given, str) and given else _NO_KEY
     verdict = _ACCEPT[kind](_Candidate(key, line.text, timestamp), limits)
     if isinstance(verdict, Rejection):
