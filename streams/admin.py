@@ -6,7 +6,7 @@ Always the whole cluster's metadata is asked for, never a topic by name: some br
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -209,12 +209,12 @@ def _summed_up(listed: Sequence[Difference]) -> Iterator[str]:
     alike: dict[tuple[str | None, str, str], list[Difference]] = {}
     for difference in listed:
         alike.setdefault((difference.setting, difference.got, difference.wanted), []).append(difference)
-    for (setting, got, wanted), same in alike.items():
+    for same in alike.values():
         if len(same) <= _SHOWN:
             yield from map(str, same)
             continue
         names = f"{', '.join(one.topic for one in same[:_SHOWN])} and {len(same) - _SHOWN} more"
-        yield f"{names} do not exist" if setting is None else f"{names}: {setting} {got}, wanted {wanted}"
+        yield f"{names} do not exist" if same[0].setting is None else str(replace(same[0], topic=names))
 
 
 async def _configs(client: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
