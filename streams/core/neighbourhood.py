@@ -17,7 +17,7 @@ import numpy.typing as npt
 from streams.core import decay
 from streams.core.cooccurrence import HALF_LIFE_MS
 from streams.core.items import Items, Places
-from streams.core.ragged import bounds_of, distinct, joined, sizes_of
+from streams.core.ragged import bounds_of, distinct, sizes_of, spans
 
 OWN = 0.3
 THEIRS = 0.2
@@ -36,14 +36,9 @@ _LARGEST = 300.0
 """Of a logarithm: what lies centuries before or ahead of whoever asks must not leave the range of a float64."""
 
 
-class _Row(NamedTuple):
-    """An item's neighbours: their places, and the weight of each pair as a part of the item's own mass."""
-
-    partners: Places
-    parts: Floats
-
-
-_NO_ROW = _Row(np.zeros(0, np.int64), np.zeros(0))
+_BEGIN = 1024
+_UNREAD = -1
+"""The size of a row that nobody has asked for."""
 
 
 class Looks(NamedTuple):
@@ -89,7 +84,8 @@ class Neighbourhood:
     """The rows of all items.
 
     Items are known by their places. A row is read when it is asked for first: of those that pass by, most are replaced
-    before anybody asks.
+    before anybody asks. What was read stands one row after another in two arrays: the places of partners, and the
+    weight of each pair as a part of the item's own mass.
     """
 
     def __init__(self, items: Items | None = None) -> None:
@@ -97,10 +93,14 @@ class Neighbourhood:
         self.items = Items() if items is None else items
         self._masses = self.items.column(np.float64, decay.EMPTY)
         self._unread: dict[int, Callable[[], Mapping[str, float]]] = {}
-        self._rows: dict[int, _Row] = {}
+        self._begins = self.items.column(np.int64, 0)
+        self._sizes = self.items.column(np.int64, 0)
+        self._partners = np.zeros(_BEGIN, np.int64)
+        self._parts = np.zeros(_BEGIN)
+        self._end = 0
 
     def __len__(self) -> int:
-        return len(self._unread) + len(self._rows)
+        return int(np.count_nonzero(self._masses.values != decay.EMPTY))
 
     @property
     def masses(self) -> Floats:
@@ -111,8 +111,9 @@ class Neighbourhood:
         """Set an item's mass and its partners, which are called for when somebody asks."""
         place = self.items.place(item)
         self._masses.values[place] = log_mass
+        # An item without an event of its own has no mass that its pairs could be a part of.
+        self._sizes.values[place] = 0 if log_mass == decay.EMPTY else _UNREAD
         self._unread[place] = partners
-        self._rows.pop(place, None)
 
     def scores(self, recent: Mapping[str, float], now: int) -> tuple[Places, Floats]:
         """Every neighbour of recent items, with the sum of its similarities to them.
@@ -138,11 +139,10 @@ class Neighbourhood:
             counts: float64 (ways, n), what each counts, above 0.
             nows: by shopper, event time, Unix milliseconds.
         """
-        read = self._rows.get
-        rows = [read(place) or self._row(place) for place in asked.tolist()]
-        sizes = np.array([len(row.partners) for row in rows], np.int64)
-        partners = joined([row.partners for row in rows], np.int64)
-        parts = joined([row.parts for row in rows], np.float64)
+        self._read(asked)
+        sizes = self._sizes.values[asked]
+        at = spans(self._begins.values[asked], sizes)
+        partners, parts = self._partners.take(at), self._parts.take(at)
         shifts, pairs = decay.log_units(nows, HALF_LIFE_MS), bounds_of(sizes)
         places, edges, at = distinct(partners, pairs[bounds], self.items.scratch)
         logs = (1.0 - OWN) * (self._masses.values[asked] - np.repeat(shifts, sizes_of(bounds)))
@@ -162,17 +162,28 @@ class Neighbourhood:
         logs = np.clip(THEIRS * (shifts - masses), -_LARGEST, _LARGEST)
         return np.where(masses == decay.EMPTY, 1.0, np.exp(logs))
 
-    def _row(self, place: int) -> _Row:
-        """A row that was not read yet."""
-        mass = self._masses.values[place]
-        # An item without an event of its own has no mass that its pairs could be a part of.
-        if place not in self._unread or mass == decay.EMPTY:
-            return _NO_ROW
-        partners = self._unread.pop(place)()
-        parts = np.fromiter(partners.values(), np.float64, len(partners)) - mass
-        row = _Row(self.items.places(partners), np.exp(np.clip(parts, -_LARGEST, _LARGEST)))
-        self._rows[place] = row
-        return row
+    def _read(self, asked: Places) -> None:
+        """Read the rows of some places that were not read yet."""
+        for place in dict.fromkeys(asked[self._sizes.values[asked] == _UNREAD].tolist()):
+            row = self._unread.pop(place)()
+            partners, size = self.items.places(row), len(row)
+            if self._end + size > len(self._parts):
+                self._make_room(size)
+            own = slice(self._end, self._end + size)
+            parts = np.fromiter(row.values(), np.float64, size) - self._masses.values[place]
+            self._partners[own], self._parts[own] = partners, np.exp(np.clip(parts, -_LARGEST, _LARGEST))
+            self._begins.values[place], self._sizes.values[place], self._end = own.start, size, own.stop
+
+    def _make_room(self, more: int) -> None:
+        """Close the gaps that replaced rows have left; take more where that leaves less than half free."""
+        rows = np.flatnonzero(self._sizes.values > 0)
+        sizes = self._sizes.values[rows]
+        at = spans(self._begins.values[rows], sizes)
+        capacity = max(len(self._parts), 2 * (len(at) + more))
+        partners, parts = np.zeros(capacity, np.int64), np.zeros(capacity)
+        partners[: len(at)], parts[: len(at)] = self._partners[at], self._parts[at]
+        self._partners, self._parts, self._end = partners, parts, len(at)
+        self._begins.values[rows] = bounds_of(sizes)[:-1]
 
 
 ALIKE = 1e-8

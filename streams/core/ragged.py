@@ -42,6 +42,13 @@ def turns(bounds: Places) -> Places:
     return np.arange(bounds[-1]) - bounds[:-1].repeat(sizes_of(bounds))
 
 
+def spans(begins: Places, sizes: Places) -> Places:
+    """The rows of several spans, one span after another: int64 (rows,). Both int64 (n,)."""
+    bounds = bounds_of(sizes)
+    rows: Places = np.arange(bounds[-1]) + (begins - bounds[:-1]).repeat(sizes)
+    return rows
+
+
 def joined(arrays: Sequence[npt.NDArray[T]], dtype: type[T]) -> npt.NDArray[T]:
     """Arrays one after another; none of them is no obstacle."""
     return np.concatenate(arrays) if arrays else np.zeros(0, dtype)

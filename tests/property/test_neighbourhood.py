@@ -66,6 +66,23 @@ def test_scores_and_pulls(rows: Rows, recent: dict[str, float], days: int) -> No
         assert list(row) == pytest.approx([_similarity(rows, x, item, later) for x in recent])
 
 
+@given(st.lists(st.tuples(names, st.dictionaries(names, amounts)), max_size=40))
+def test_rows_that_were_read_are_replaced(updates: list[tuple[str, dict[str, float]]]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("streams.core.neighbourhood._BEGIN", 4)
+        neighbourhood, latest = Neighbourhood(), {}
+        for item, partners in updates:
+            latest[item] = (1.0, partners)
+            neighbourhood.update(item, _log(1.0), {partner: _log(w) for partner, w in partners.items()}.copy)
+            neighbourhood.scores({item: 1.0}, T0)
+    everything = dict.fromkeys(NAMES, 1.0)
+    found, expected = (
+        {one.items.ids[place]: score for place, score in zip(*one.scores(everything, T0), strict=True)}
+        for one in (neighbourhood, _filled(latest))
+    )
+    assert found == expected
+
+
 @given(rows, st.lists(st.dictionaries(names, amounts), max_size=4), st.integers(0, 200))
 def test_several_are_answered_as_each_alone(rows: Rows, asked: list[dict[str, float]], days: int) -> None:
     neighbourhood = _filled(rows)
