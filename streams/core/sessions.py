@@ -154,12 +154,6 @@ def session_of(recent: Sequence[Interaction]) -> Session | None:
     return Session([interaction.item for interaction in liked], liked[0].time) if liked else None
 
 
-def _root(holders: Places) -> Floats:
-    """The root of how many holders there are, at least one: float64 (n,)."""
-    root: Floats = np.sqrt(np.maximum(np.count_nonzero(holders, axis=1), 1))
-    return root
-
-
 class Sessions:
     """The newest rings of shoppers, by shopper and by item.
 
@@ -175,6 +169,7 @@ class Sessions:
         self._free: list[int] = []
         self._unread: dict[bytes, Callable[[], Session]] = {}
         self._holders = self.items.column(np.int64, _NOBODY, HOLDERS)
+        self._spread = self.items.column(np.int64, 0)  # how many holders there are
         self._members = np.full((_BEGIN, RING), NONE)
         self._times = np.zeros(_BEGIN, np.int64)
         self._roots = np.zeros(_BEGIN)
@@ -255,7 +250,7 @@ class Sessions:
             candidates: int64 (m,), places.
             edges: of the candidates, by shopper.
         """
-        each = counts / _root(self._holders.values[held.asked])
+        each = counts / self._root(held.asked)
         shares = np.bincount(held.rings, np.repeat(each, HOLDERS), len(held.rows))
         shares[held.rows == _NOBODY] = 0.0
         result, table = np.zeros(len(candidates)), np.zeros(len(self._times))
@@ -263,9 +258,15 @@ class Sessions:
         for rows, values, (first, last) in zip(*own, pairwise(edges.tolist()), strict=True):
             theirs = self._holders.values.take(candidates[first:last], axis=0)
             table[rows] = values
-            result[first:last] = table.take(theirs).sum(axis=1) / _root(theirs)
+            result[first:last] = table.take(theirs).sum(axis=1)
             table[rows] = 0.0
+        result /= self._root(candidates)
         return result
+
+    def _root(self, places: Places) -> Floats:
+        """The root of how many rings are held of items, at least one: float64 (n,)."""
+        root: Floats = np.sqrt(np.maximum(self._spread.values[places], 1))
+        return root
 
     def _read(self) -> None:
         unread, self._unread = self._unread, {}
@@ -324,7 +325,9 @@ class Sessions:
 
     def _leave(self, places: Places, rows: Places) -> None:
         held = np.flatnonzero(self._holders.values[places] == rows[:, None])
-        self._holders.values[places[held // HOLDERS], held % HOLDERS] = _NOBODY
+        left = places[held // HOLDERS]
+        self._holders.values[left, held % HOLDERS] = _NOBODY
+        np.subtract.at(self._spread.values, left, 1)
 
     def _enter(self, places: Places, rows: Places) -> None:
         """Rows become holders of items, in the place of nobody or of the oldest one."""
@@ -335,5 +338,7 @@ class Sessions:
             times = np.where(holders == _NOBODY, -1, self._times[holders])
             at, lines = times.argmin(axis=1), np.arange(len(some))
             newer = times[lines, at] <= self._times[who]
-            self._holders.values[some[newer], at[newer]] = who[newer]
+            some, at, who, free = some[newer], at[newer], who[newer], holders[lines, at][newer] == _NOBODY
+            self._holders.values[some, at] = who
+            self._spread.values[some] += free
             places, rows = np.delete(places, first), np.delete(rows, first)
