@@ -135,23 +135,23 @@ def _drafts(
 ) -> list[Draft]:
     bounds, stages = batch.starts[: len(visits) + 1], _stages(batch, len(visits))
     if given is None:
-        scores = batch.fused[: bounds[-1]]
+        scores = batch.fused[: bounds[-1]].copy()
     else:
         logits = given.sum(axis=1)
         scores = np.exp(logits - np.repeat(ragged.maxima(logits, bounds), ragged.sizes_of(bounds)))
     ids, facts, caps = replica.items.ids, replica.facts, policy.caps
-    most = SHORTLIST * policy.size * (3 if caps else 1)
-    ties = ragged.parted(replica.items.ties.values[batch.place[: bounds[-1]]], bounds)
-    gave = [None] * len(visits) if given is None else ragged.parted(given, bounds)
-    columns = (ragged.parted(column, bounds) for column in (scores, batch.parts))
-    rows = zip(visits, gathered.candidates[: len(visits)], *columns, ties, gave, stages, strict=True)
-    drafts = []
-    for visit, candidates, plain, fused, tie, own, stage in rows:
-        boosted = plain
+    place = batch.place[: bounds[-1]]
+    for visit, begin, end in zip(visits, bounds.tolist(), bounds[1:].tolist(), strict=False):
         if visit.eligible.boosts:
-            boosted = plain * visit.eligible.factors([ids[place] for place in candidates.places])
-        order = np.lexsort((tie, -boosted))
-        score = boosted[order]
+            scores[begin:end] *= visit.eligible.factors([ids[one] for one in place[begin:end].tolist()])
+    ranked = ragged.ranked(scores, replica.items.ties.values[place], bounds)
+    orders = ragged.parted(ranked - np.repeat(bounds[:-1], ragged.sizes_of(bounds)), bounds)
+    most = SHORTLIST * policy.size * (3 if caps else 1)
+    gave = [None] * len(visits) if given is None else ragged.parted(given, bounds)
+    columns = (ragged.parted(column, bounds) for column in (scores[ranked], batch.parts))
+    rows = zip(visits, gathered.candidates[: len(visits)], orders, *columns, gave, stages, strict=True)
+    drafts = []
+    for visit, candidates, order, score, fused, own, stage in rows:
         best = score[:most]
         described = [facts[ids[place]] for place in candidates.places[order[:most]]] if caps else []
         capped = [Cap([group_of(fact, group) for fact in described], count) for group, count in caps.items()]

@@ -227,16 +227,13 @@ def _best(
     places, scores = places[some], scores[some]
     if channel is not Channel.BUY_AGAIN:
         scores = alike(scores)
-    ranked = places[np.lexsort((items.ties.values[places], -scores, owner))]
-    edges = np.searchsorted(owner, np.arange(len(bounds))).tolist()
-    lists = []
-    for visit, begin, end in zip(visits, edges, edges[1:], strict=False):
-        order = ranked[begin:end]
+    edges = np.searchsorted(owner, np.arange(len(bounds)))
+    lists = ragged.parted(places[ragged.ranked(scores, items.ties.values[places], edges)], edges)
+    for number, visit in enumerate(visits):
         if visit.eligible.drops:
-            kept = visit.eligible.kept(items.ids[place] for place in order.tolist())
-            order = items.places(islice(kept, policy.pool))
-        lists.append(order[: policy.pool])
-    return lists
+            kept = visit.eligible.kept(items.ids[place] for place in lists[number].tolist())
+            lists[number] = items.places(islice(kept, policy.pool))
+    return [order[: policy.pool] for order in lists]
 
 
 def _ranked(lists: Sequence[Sequence[Places]], items: Items) -> tuple[Places, Places, npt.NDArray[np.int16]]:

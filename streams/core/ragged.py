@@ -126,3 +126,22 @@ def leasts(values: Floats, bounds: Places, count: int) -> Floats:
         if end - begin > count:
             least[number] = np.partition(values[begin:end], end - begin - count)[end - begin - count]
     return least
+
+
+def ranked(scores: Floats, ties: npt.NDArray[np.uint64], bounds: Places) -> Places:
+    """The rows of each, the largest score first, equal ones by `ties`: int64 (rows,).
+
+    As `np.lexsort((ties, -scores, owners))`, for a tenth of its time where few are equal.
+    """
+    owner = owners(bounds).astype(np.min_scalar_type(len(bounds)))  # small numbers are sorted without comparing
+    order = np.argsort(-scores)
+    order = order[np.argsort(owner[order], kind="stable")]
+    sorted_scores, sorted_owner = scores[order], owner[order]
+    same = (sorted_scores[1:] == sorted_scores[:-1]) & (sorted_owner[1:] == sorted_owner[:-1])
+    if same.any():
+        ends = np.zeros((2, len(order)), np.bool_)
+        ends[0, 1:] = ends[1, :-1] = same
+        equal = np.flatnonzero(ends.any(axis=0))
+        run = np.cumsum(~ends[0])[equal]
+        order[equal] = order[equal][np.lexsort((ties[order[equal]], run))]
+    return order

@@ -1,6 +1,7 @@
 """Rows of several shoppers, against going through them one by one."""
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 from hypothesis import given
@@ -55,3 +56,11 @@ def test_the_largest(lists: list[list[float]], count: int) -> None:
     assert ragged.maxima(flat[None], bounds)[0].tolist() == [max(own, default=0.0) for own in lists]
     least = [sorted(own)[-count] if len(own) > count else -np.inf for own in lists]
     assert ragged.leasts(flat, bounds, count).tolist() == least
+
+
+@given(st.lists(st.lists(st.integers(0, 3)), max_size=5), st.randoms())
+def test_an_order_of_each(lists: list[list[int]], random: Random) -> None:
+    flat, bounds = _flat(lists, np.float64)
+    ties = np.array(random.sample(range(2**62), len(flat)), np.uint64)
+    expected = np.lexsort((ties, -flat, ragged.owners(bounds)))
+    assert ragged.ranked(flat, ties, bounds).tolist() == expected.tolist()
