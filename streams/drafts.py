@@ -12,11 +12,10 @@ import numpy as np
 
 from streams import lessons
 from streams.core import ragged, ranking
-from streams.core.candidates import RRF_K
-from streams.core.channels import ORDER, Candidates, Visit
+from streams.core.channels import ORDER, Batch, Candidates, Visit
 from streams.core.coldstart import Stage
 from streams.core.diversity import Cap
-from streams.core.features import Batch, Seen, batched, buckets, features
+from streams.core.features import Seen, buckets, features
 from streams.core.gathering import Gathered, gather
 from streams.core.items import Places
 from streams.core.policy import Channel, Policy
@@ -79,15 +78,13 @@ class Drafted(NamedTuple):
         drafts: for shoppers.
         examples: of moments; None where one teaches nothing.
         tastes: vectors of what these rest on.
-        batch: the candidates of all of them, shoppers first.
         given: float64 (candidates of the shoppers, features), what each feature gave; None where fusion ranks.
-        gathered: what the channels found.
+        gathered: what the channels found for all of them, shoppers first.
     """
 
     drafts: list[Draft]
     examples: list[Example | None]
     tastes: Lookup
-    batch: Batch
     given: Floats | None
     gathered: Gathered
 
@@ -101,19 +98,18 @@ async def drafted(
     """
     visits, tastes = await visits_of([*shoppers, *moments], replica, policy)
     gathered = gather(visits, replica.stock, policy)
-    taken = gathered.candidates
-    batch = batched(taken, _fusion_weights(policy), RRF_K)
+    batch = gathered.batch
     places, starts = batch.place, batch.starts.tolist()
     learnt = replica.ranker.serving() if policy.ranker else None
     given, seen = None, None
     if (learnt is not None or moments) and len(places):
-        seen = features(batch, taken, visits, replica.stock)
+        seen = features(gathered, visits, replica.stock)
     if learnt is not None and seen is not None and shoppers:
         end = starts[len(shoppers)]
         history, away = np.array([buckets(visit) for visit in visits[: len(shoppers)]], np.int64).T
         contexts = Contexts(history, away, seen.had[:end])
         given = ranking.contributions(learnt, contexts, batch.owner[:end], seen.matrix[:end])
-    drafts = _drafts(visits[: len(shoppers)], gathered, batch, given, replica, policy)
+    drafts = _drafts(visits[: len(shoppers)], gathered, given, replica, policy)
     examples: list[Example | None] = []
     for number, (moment, visit) in enumerate(zip(moments, visits[len(shoppers) :], strict=True), start=len(shoppers)):
         rows = slice(starts[number], starts[number + 1])
@@ -122,17 +118,13 @@ async def drafted(
             examples.append(lessons.example(moment, visit, ids, Seen(seen.matrix[rows], seen.had[rows]), most))
         else:
             examples.append(None)
-    return Drafted(drafts, examples, tastes, batch, given, gathered)
-
-
-def _fusion_weights(policy: Policy) -> Floats:
-    """Of the channels, by `channels.ORDER`: float64 (channels,)."""
-    return np.array([policy.channel_weights.get(channel, 0.0) for channel in ORDER])
+    return Drafted(drafts, examples, tastes, given, gathered)
 
 
 def _drafts(
-    visits: Sequence[Visit], gathered: Gathered, batch: Batch, given: Floats | None, replica: Replica, policy: Policy
+    visits: Sequence[Visit], gathered: Gathered, given: Floats | None, replica: Replica, policy: Policy
 ) -> list[Draft]:
+    batch = gathered.batch
     bounds, stages = batch.starts[: len(visits) + 1], _stages(batch, len(visits))
     if given is None:
         scores = batch.fused[: bounds[-1]].copy()

@@ -86,12 +86,12 @@ _Told = tuple[int, float, int, int, int]
 def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
     """The entries of lists, of the shoppers in the order of the drafts."""
     bounds = ragged.bounds_of([len(one.rows) for one in chosen])
-    begins = np.repeat(drafted.batch.starts[: len(chosen)], ragged.sizes_of(bounds))
+    begins = np.repeat(drafted.gathered.batch.starts[: len(chosen)], ragged.sizes_of(bounds))
     rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
     cited = _cited(chosen, recent, rows, bounds, drafted, replica)
     ids = replica.items.ids
-    names = [ids[place] for place in drafted.batch.place[rows].tolist()]
+    names = [ids[place] for place in drafted.gathered.batch.place[rows].tolist()]
     reasons = _reasons(chosen, names, rows, bounds, cited, drafted)
     scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
     items = zip(names, scores, reasons.counts, strict=True)
@@ -102,7 +102,7 @@ def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list
 def _reasons(
     chosen: Sequence[Chosen], names: Sequence[str], rows: Places, bounds: Places, cited: Places, drafted: Drafted
 ) -> _Reasons:
-    ranks, gains = drafted.batch.ranks[rows], drafted.batch.parts[rows]
+    ranks, gains = drafted.gathered.batch.ranks[rows], drafted.gathered.batch.parts[rows]
     if drafted.given is not None:
         gains = ranking.by_channel(drafted.given[rows], gains / gains.sum(axis=1, keepdims=True))
     sayable = ranks > 0
@@ -145,12 +145,10 @@ def _cited(
     by_item = _pulls_of_items(rows, bounds, line, drafted, replica)
     pulls = np.zeros((len(_EVENTFUL), shoppers, by_item.shape[2], codes.shape[1]))
     pulls[1:] = np.take_along_axis(by_item, codes[None, :, None, :], axis=3)
-    for near, one, events_of in zip(pulls[0], chosen, recent, strict=True):
-        weights = one.draft.candidates.ring.weights
+    each = zip(pulls[0], chosen, recent, ragged.parted(doings.weights, events), strict=True)
+    for near, one, events_of, weights in each:
         tastes = drafted.tastes([event.item for event in events_of])
-        near[: len(one.rows), : len(tastes)] = explain.pull(
-            one.vectors, tastes, weights[weights > 0], replica.half_lives.intent
-        )
+        near[: len(one.rows), : len(tastes)] = explain.pull(one.vectors, tastes, weights, replica.half_lives.intent)
     return explain.strongest(pulls, codes)[:, :, owner, line]
 
 

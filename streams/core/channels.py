@@ -50,14 +50,6 @@ class Near(NamedTuple):
     cosines: npt.NDArray[np.float32]
 
 
-class Ring(NamedTuple):
-    """Recent interactions as columns, oldest first: int64 (n,) places, float64 (n,) weights, int64 (n,) Unix ms."""
-
-    places: Places
-    weights: Floats
-    times: Places
-
-
 @dataclass(frozen=True, slots=True)
 class Stock:
     """What is known of all items, over the same places. On the boards are popularity and discoveries."""
@@ -99,28 +91,40 @@ class Candidates:
     Attributes:
         places: int64 (n,), ascending.
         ranks: int16 (n, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
-        cosines: float32 (n, 3), to any interest (the largest), to the intent, to any other; 0 where it was not found.
-        looks: float64 (n, ways - 1), scores as neighbours as parts of the largest, at large and just now.
-        votes: float64 (n,), scores by others' sessions as parts of the largest.
-        met: float64 (n,), how often each was in others' sessions with what the shopper had, as parts of the largest.
         barred: int64 (m,), places of what the shopper has, or is not to be shown whatever the rules are.
-        ring: the shopper's, all of it.
         nearest: int64 (m,), places of what is nearest to any interest, best first.
-        habits: int64 (habits,), places of what was bought.
-        strengths: float64 (habits,), decayed numbers of purchases; once is half, and 0 what was sent back.
     """
 
     places: Places
     ranks: npt.NDArray[np.int16]
+    barred: Places
+    nearest: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the channels brought for several shoppers: candidates one after another.
+
+    Attributes:
+        owner: int64 (m,), ascending.
+        place: int64 (m,), ascending within an owner.
+        starts: int64 (shoppers + 1,), where each shopper's candidates begin.
+        ranks: int16 (m, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
+        parts: float64 (m, channels), what each channel gives of the fused score: a reciprocal rank, weighted.
+        fused: float64 (m,), their sum.
+        cosines: float32 (3, m), to any interest (the largest), to the intent, to any other; 0 where it was not found.
+        looks: float64 (4, m), scores as neighbours at large and just now, by others' sessions, and how often it was in
+            these with what the shopper had, as parts of the largest of the shopper.
+    """
+
+    owner: Places
+    place: Places
+    starts: Places
+    ranks: npt.NDArray[np.int16]
+    parts: Floats
+    fused: Floats
     cosines: npt.NDArray[np.float32]
     looks: Floats
-    votes: Floats
-    met: Floats
-    barred: Places
-    ring: Ring
-    nearest: Places
-    habits: Places
-    strengths: Floats
 
 
 def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) -> Iterator[str]:

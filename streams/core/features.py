@@ -6,16 +6,16 @@ a function of the profile, the shared state and the time of asking; so taking an
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.channels import Candidates, Stock, Visit
+from streams.core.channels import Batch, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS, HOUR_MS, log_units
+from streams.core.doings import Doings, Habits
+from streams.core.gathering import Gathered
 from streams.core.items import NONE, Items, Places
 from streams.core.policy import Channel
 from streams.core.ragged import NOWHERE, bounds_of, located, maxima, owners
@@ -100,27 +100,6 @@ _LEAST = 1e-300
 _POPULAR_FLOOR = 1e-4
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Candidates of several shoppers.
-
-    Attributes:
-        owner: int64 (m,), ascending.
-        place: int64 (m,), ascending within an owner.
-        ranks: int16 (m, channels), by `channels.ORDER`.
-        parts: float64 (m, channels), what each channel gives of the fused score: a reciprocal rank, weighted.
-        fused: float64 (m,), their sum.
-        starts: int64 (shoppers + 1,), where each shopper's candidates begin.
-    """
-
-    owner: Places
-    place: Places
-    ranks: npt.NDArray[np.int16]
-    parts: Floats
-    fused: Floats
-    starts: Places
-
-
 class Seen(NamedTuple):
     """What the ranker sees of candidates: float32 (m, len(FEATURES)); int64 (m,), 1 for what was had before, else 0."""
 
@@ -128,35 +107,23 @@ class Seen(NamedTuple):
     had: Places
 
 
-def batched(found: Sequence[Candidates], weights: Floats, k: float) -> Batch:
-    """Candidates as flat arrays, fused: Σ_channel weight / (k + rank). weights: float64 (channels,)."""
-    starts = bounds_of([len(one.places) for one in found])
-    place = np.concatenate([one.places for one in found])
-    ranks = np.concatenate([one.ranks for one in found])
-    parts: Floats = np.where(ranks > 0, weights / (k + ranks), 0.0)
-    return Batch(owners(starts), place, ranks, parts, parts.sum(axis=1), starts)
-
-
-def features(batch: Batch, found: Sequence[Candidates], visits: Sequence[Visit], stock: Stock) -> Seen:
+def features(found: Gathered, visits: Sequence[Visit], stock: Stock) -> Seen:
     """The features of every candidate, and whether the shopper had to do with it before."""
-    columns = np.zeros((len(FEATURES), len(batch.owner)))
-    now = np.array([visit.now for visit in visits], np.int64)
+    batch, now = found.batch, np.array([visit.now for visit in visits], np.int64)
+    columns = np.zeros((len(FEATURES), len(batch.owner)), np.float32)
     columns[FUSED] = batch.fused / maxima(batch.fused, batch.starts)[batch.owner]
-    np.divide(RANK_SOFTNESS, RANK_SOFTNESS + batch.ranks.T, out=columns[_RANKS], where=batch.ranks.T > 0)
-    columns[_COSINES] = np.concatenate([one.cosines for one in found]).T
-    looks = np.concatenate([one.looks for one in found]).T
-    votes, met = (np.concatenate(column) for column in zip(*((one.votes, one.met) for one in found), strict=True))
-    looks = np.vstack((looks, votes, met))
-    columns[_PARTS] = looks
-    columns[_PARTS_LOG] = 1.0 + np.log(looks + _FLOOR) / -math.log(_FLOOR)
+    ranks = batch.ranks.T
+    columns[_RANKS] = np.where(ranks > 0, RANK_SOFTNESS / (RANK_SOFTNESS + ranks), 0.0)
+    columns[_COSINES] = batch.cosines
+    columns[_PARTS] = batch.looks
+    columns[_PARTS_LOG] = 1.0 + np.log(batch.looks + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
-    ring = _ring_of(found)
-    _match(columns, batch, ring, stock)
-    had = _habits(columns, batch, found, visits, now, stock.items)
+    _match(columns, batch, found.doings, stock)
+    had = _habits(columns, batch, found.habits, now, stock.items)
     _shown(columns, batch, visits, stock.items)
-    had |= _done(columns, batch, ring, now, stock.items)
+    had |= _done(columns, batch, found.doings, now, stock.items)
     columns[COLUMN["bias"]] = 1.0
-    return Seen(np.ascontiguousarray(columns.T, np.float32), had.astype(np.int64))
+    return Seen(np.ascontiguousarray(columns.T), had.astype(np.int64))
 
 
 def buckets(visit: Visit) -> tuple[int, int]:
@@ -166,7 +133,7 @@ def buckets(visit: Visit) -> tuple[int, int]:
     return sum(len(recent) >= least for least in HISTORY), sum(away >= least for least in AWAY_MS)
 
 
-def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> None:
+def _popularity(columns: Matrix, batch: Batch, now: Places, stock: Stock) -> None:
     board = stock.board.totals
     largest = board[stock.board.order()[0]] if len(stock.board.order()) else 0.0
     logs = board[batch.place]
@@ -188,34 +155,10 @@ def _popularity(columns: Floats, batch: Batch, now: Places, stock: Stock) -> Non
     columns[COLUMN["found_share"]] = np.log((found + 0.3) / (counts + 1.0)) / 3.0
 
 
-class _Ring(NamedTuple):
-    """What all shoppers did lately and were for: int64 (n,) whose, of which item and when; float64 (n,) weights.
-
-    `bounds`: of these, by shopper.
-    `newest`: int64 (shoppers,), when each did anything last; 0 for never.
-    """
-
-    owner: Places
-    place: Places
-    weight: Floats
-    time: Places
-    bounds: Places
-    newest: Places
-
-
-def _ring_of(found: Sequence[Candidates]) -> _Ring:
-    bounds = bounds_of([len(one.ring.places) for one in found])
-    place, weight, time = (np.concatenate(column) for column in zip(*(one.ring for one in found), strict=True))
-    newest = np.array([one.ring.times[-1] if len(one.ring.times) else 0 for one in found], np.int64)
-    liked = np.flatnonzero(weight > 0)
-    bounds = np.searchsorted(liked, bounds)
-    return _Ring(owners(bounds), place[liked], weight[liked], time[liked], bounds, newest)
-
-
-def _match(columns: Floats, batch: Batch, ring: _Ring, stock: Stock) -> None:
+def _match(columns: Matrix, batch: Batch, doings: Doings, stock: Stock) -> None:
     """Prices, categories and brands beside those of the shopper's own doings."""
-    items, shoppers = stock.items, len(ring.newest)
-    owner, place, weight = ring.owner, ring.place, ring.weight
+    items, shoppers = stock.items, len(doings.newest)
+    owner, place, weight = owners(doings.events), doings.places, doings.weights
     prices = items.log_price.values[place]
     priced = ~np.isnan(prices)
     sums = np.bincount(owner[priced], weight[priced] * prices[priced], shoppers)
@@ -248,28 +191,16 @@ def _shares(
     return shares
 
 
-def _habits(
-    columns: Floats,
-    batch: Batch,
-    found: Sequence[Candidates],
-    visits: Sequence[Visit],
-    now: Places,
-    items: Items,
-) -> npt.NDArray[np.bool_]:
+def _habits(columns: Matrix, batch: Batch, habits: Habits, now: Places, items: Items) -> npt.NDArray[np.bool_]:
     """What was bought before. Returns which candidates were: bool (m,)."""
     had = np.zeros(len(batch.owner), np.bool_)
-    bounds = bounds_of([len(one.habits) for one in found])
-    at, hit = _among(batch, np.concatenate([one.habits for one in found]), bounds, items)
-    if not len(at):
-        return had
+    at, hit = _among(batch, habits.places, habits.bounds, items)
     had[at] = True
     owner = batch.owner[at]
-    habits = list(chain.from_iterable(visit.profile.habits.values() for visit in visits))
-    times = np.array([purchases for purchases, _, _, _ in habits], np.int64)
-    firsts, lasts = (np.array([habit[column] for habit in habits], np.int64) for column in (1, 2))
-    purchases, first, last = times[hit], firsts[hit], lasts[hit]
-    most = maxima(times, bounds)[owner]
-    strength = np.concatenate([one.strengths for one in found])[hit]
+    purchases, first, last, strength = (
+        column[hit] for column in (habits.purchases, habits.first, habits.last, habits.strengths)
+    )
+    most = maxima(habits.purchases, habits.bounds)[owner]
     elapsed = np.maximum(now[owner] - last, 0) / DAY_MS
     between = np.where(purchases > 1, (last - first) / DAY_MS / np.maximum(purchases - 1, 1), 0.0)
     ratio = np.divide(elapsed, between, out=np.zeros(len(at)), where=between > 0)
@@ -284,7 +215,7 @@ def _habits(
     return had
 
 
-def _shown(columns: Floats, batch: Batch, visits: Sequence[Visit], items: Items) -> None:
+def _shown(columns: Matrix, batch: Batch, visits: Sequence[Visit], items: Items) -> None:
     """How often the candidate was shown and left alone."""
     if any(visit.shown for visit in visits):
         places = items.places(item for visit in visits for item in visit.shown)
@@ -293,18 +224,18 @@ def _shown(columns: Floats, batch: Batch, visits: Sequence[Visit], items: Items)
         columns[COLUMN["impressions"], rows] = np.log1p(weights[hit]) / 3.0
 
 
-def _done(columns: Floats, batch: Batch, ring: _Ring, now: Places, items: Items) -> npt.NDArray[np.bool_]:
+def _done(columns: Matrix, batch: Batch, doings: Doings, now: Places, items: Items) -> npt.NDArray[np.bool_]:
     """What was done with the candidate lately. Returns with which candidates something was: bool (m,)."""
     count = len(batch.owner)
-    rows, hit = _among(batch, ring.place, ring.bounds, items)
+    rows, hit = _among(batch, doings.places, doings.events, items)
     had = np.zeros(count, np.bool_)
     had[rows] = True
     last = np.zeros(count, np.int64)
-    np.maximum.at(last, rows, ring.time[hit])
+    np.maximum.at(last, rows, doings.times[hit])
     hours = np.maximum(now[batch.owner] - last, 0) / HOUR_MS
-    columns[COLUMN["seen_weight"]] = np.log1p(np.bincount(rows, ring.weight[hit], count))
+    columns[COLUMN["seen_weight"]] = np.log1p(np.bincount(rows, doings.weights[hit], count))
     columns[COLUMN["seen_ago"]] = np.where(had, 1.0 / (1.0 + np.log1p(hours)), 0.0)
-    columns[COLUMN["seen_now"]] = had & (last == ring.newest[batch.owner])
+    columns[COLUMN["seen_now"]] = had & (last == doings.newest[batch.owner])
     return had
 
 

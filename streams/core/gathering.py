@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from streams.core import profile as profiles
 from streams.core import ragged
-from streams.core.candidates import habit_strengths
-from streams.core.channels import INTENT, ORDER, Candidates, Floats, Stock, Visit, merged
-from streams.core.doings import Doings, doings_of
+from streams.core.candidates import RRF_K
+from streams.core.channels import INTENT, ORDER, Batch, Candidates, Floats, Stock, Visit, merged
+from streams.core.doings import Doings, Habits, doings_of, habits_of
 from streams.core.items import Items, Places
 from streams.core.neighbourhood import ALIKE, Looks, alike
 from streams.core.policy import Channel, Policy
@@ -47,16 +47,17 @@ class Gathered(NamedTuple):
     """What the channels brought for some shoppers, and what it came of.
 
     Attributes:
+        batch: the candidates of all shoppers.
         candidates: by shopper.
-        bounds: of the candidates, by shopper.
-        doings, looks, alike, votes: of all shoppers.
+        doings, habits, looks, alike, votes: of all shoppers.
         among_looks, among_votes: int64 (candidates,), which of the neighbours and of what others had each is, or
             `NOWHERE`.
     """
 
+    batch: Batch
     candidates: list[Candidates]
-    bounds: Places
     doings: Doings
+    habits: Habits
     looks: Looks
     alike: Alike
     votes: Votes
@@ -92,54 +93,43 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     held = stock.sessions.held(asked, ends)
     others = stock.sessions.alike(held, counts, nows)
     votes = stock.sessions.votes(others, stock.neighbourhood.masses, nows)
-    habits = items.places(list(chain.from_iterable(visit.profile.habits for visit in visits)))
-    bought = ragged.bounds_of([len(visit.profile.habits) for visit in visits])
-    strengths = _strengths(visits, bought)
-    sources = [(looks.places, looks.bounds), (votes.places, votes.bounds), (habits, bought)]
-    opened = _opened(visits, stock, policy, sources)
-    scores = looks.scores[0], votes.scores, strengths
+    habits = habits_of(visits, items)
+    sources = [(looks.places, looks.bounds), (votes.places, votes.bounds), (habits.places, habits.bounds)]
+    opened = _opened(visits, stock, policy, sources, habits)
+    scores = looks.scores[0], votes.scores, habits.strengths
     for channel, (places, bounds), score, shut in zip(_BEST, sources, scores, opened.shut, strict=True):
         if weights.get(channel):
             best = _best(visits, places, bounds, np.where(shut, 0.0, score), items, policy, channel)
             for lists, listed in zip(opened.lists, best, strict=True):
                 lists[ORDER.index(channel)] = listed
-    places, bounds, ranks = _ranked(opened.lists, items)
-    cosines = _cosines(places, bounds, visits, items)
+    places, bounds, ranks, shares = _ranked(opened.lists, policy, items)
     among_looks = ragged.located(places, bounds, looks.places, looks.bounds, items.scratch)
     among_votes = ragged.located(places, bounds, votes.places, votes.bounds, items.scratch)
-    parts = _parts(looks.scores[1:], looks.bounds, among_looks, bounds).T
-    shares = _parts(votes.scores[None], votes.bounds, among_votes, bounds)[0]
-    met = np.zeros(len(places))
+    parts = np.zeros((4, len(places)))
+    _parts(looks.scores[1:], looks.bounds, among_looks, bounds, parts[:2])
+    _parts(votes.scores[None], votes.bounds, among_votes, bounds, parts[2:3])
+    owner = ragged.owners(bounds)
     if weights.get(Channel.SESSIONS):
         met = stock.sessions.met(held, doings.met, places, bounds)
-        met /= np.maximum(ragged.maxima(met, bounds), _TINY)[ragged.owners(bounds)]
-    of_items = (ragged.parted(column, bounds) for column in (places, ranks, cosines, parts, shares, met))
-    of_habits = (ragged.parted(column, bought) for column in (habits, strengths))
-    columns = (*of_items, opened.barred, doings.rings, opened.nearest, *of_habits)
+        parts[3] = met / np.maximum(ragged.maxima(met, bounds), _TINY)[owner]
+    cosines = _cosines(places, bounds, visits, items)
+    batch = Batch(owner, places, bounds, ranks, shares, shares.sum(axis=1), cosines, parts)
+    columns = ragged.parted(places, bounds), ragged.parted(ranks, bounds), opened.barred, opened.nearest
     found = [Candidates(*row) for row in zip(*columns, strict=True)]
-    return Gathered(found, bounds, doings, looks, others, votes, among_looks, among_votes)
+    return Gathered(batch, found, doings, habits, looks, others, votes, among_looks, among_votes)
 
 
-def _strengths(visits: Sequence[Visit], bought: Places) -> Floats:
-    """How strong habits are, 0 for what was sent back: see `candidates.habit_strengths`. float64 (habits,)."""
-    strengths = np.zeros(bought[-1])
-    for visit, own in zip(visits, ragged.parted(strengths, bought), strict=True):
-        kept = habit_strengths(visit.profile, visit.now)
-        if len(kept) == len(own):
-            own[:] = list(kept.values())
-        else:
-            own[:] = [kept.get(item, 0.0) for item in visit.profile.habits]
-    return strengths
-
-
-def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequence[tuple[Places, Places]]) -> _Open:
+def _opened(
+    visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequence[tuple[Places, Places]], habits: Habits
+) -> _Open:
     """Go through the shoppers: what is open to each of all that was found."""
     items, popular, discovered = stock.items, stock.board.order(), stock.discoveries.order()
     on = [bool(policy.channel_weights.get(channel)) for channel in ORDER]
     excluded = items.places(policy.excluded)
     turned_down = [profiles.rejected(visit.profile) | profiles.in_cart(visit.profile) for visit in visits]
     barred = _places(turned_down, items)
-    owned = _owned(visits, *sources[-1], items)
+    had = np.flatnonzero(habits.returns < habits.purchases)
+    owned = ragged.parted(habits.places[had], np.searchsorted(had, habits.bounds))
     closed = ~items.available.values
     closed[excluded] = True
     shut = closed.copy()
@@ -178,16 +168,6 @@ def _opened(visits: Sequence[Visit], stock: Stock, policy: Policy, sources: Sequ
 def _places(names: Sequence[Collection[str]], items: Items) -> list[Places]:
     """The places of what is each shopper's."""
     return ragged.parted(items.places(chain.from_iterable(names)), ragged.bounds_of([len(own) for own in names]))
-
-
-def _owned(visits: Sequence[Visit], habits: Places, bought: Places, items: Items) -> list[Places]:
-    """The places of what each shopper has: of what was bought, most of the time all."""
-    owned = ragged.parted(habits, bought)
-    for number, visit in enumerate(visits):
-        had = profiles.owned(visit.profile)
-        if len(had) < len(owned[number]):
-            owned[number] = items.places(had)
-    return owned
 
 
 def _first(order: Places, shut: Flags, count: int) -> Places:
@@ -236,19 +216,24 @@ def _best(
     return [order[: policy.pool] for order in lists]
 
 
-def _ranked(lists: Sequence[Sequence[Places]], items: Items) -> tuple[Places, Places, npt.NDArray[np.int16]]:
-    """What any channel lists for each shopper, once and ascending, its bounds, and its ranks: see `Candidates`."""
+def _ranked(
+    lists: Sequence[Sequence[Places]], policy: Policy, items: Items
+) -> tuple[Places, Places, npt.NDArray[np.int16], Floats]:
+    """What any channel lists for each shopper, once and ascending, its bounds, its ranks and parts: see `Batch`."""
     flat = list(chain.from_iterable(lists))
     lengths = ragged.bounds_of([len(one) for one in flat])
     listed = ragged.joined(flat, np.int64)
     places, bounds, at = ragged.distinct(listed, lengths[:: len(ORDER)], items.scratch, ascending=True)
-    ranks = np.zeros((len(places), len(ORDER)), np.int16)
-    ranks[at, ragged.owners(lengths) % len(ORDER)] = ragged.turns(lengths) + 1
-    return places, bounds, ranks
+    channel, rank = ragged.owners(lengths) % len(ORDER), ragged.turns(lengths) + 1
+    ranks, parts = np.zeros((len(places), len(ORDER)), np.int16), np.zeros((len(places), len(ORDER)))
+    ranks[at, channel] = rank
+    weights = np.array([policy.channel_weights.get(one, 0.0) for one in ORDER])
+    parts[at, channel] = weights[channel] / (RRF_K + rank)
+    return places, bounds, ranks, parts
 
 
 def _cosines(places: Places, bounds: Places, visits: Sequence[Visit], items: Items) -> npt.NDArray[np.float32]:
-    """float32 (candidates, 3): see `Candidates.cosines`."""
+    """float32 (3, candidates): see `Batch.cosines`."""
     cosines = np.zeros((3, len(places)), np.float32)
     near = [near for visit in visits for near in visit.near]
     sizes = [len(one.places) for one in near]
@@ -259,12 +244,10 @@ def _cosines(places: Places, bounds: Places, visits: Sequence[Visit], items: Ite
     for row, those in enumerate((np.ones_like(intent), intent, ~intent)):
         hits = np.flatnonzero(those & (at != ragged.NOWHERE))
         np.maximum.at(cosines[row], at[hits], values[hits])
-    return np.ascontiguousarray(cosines.T)
+    return cosines
 
 
-def _parts(scores: Floats, bounds: Places, at: Places, edges: Places) -> Floats:
-    """Scores of candidates as parts of the largest of their shopper: float64 (ways, candidates)."""
-    parts = np.zeros((len(scores), len(at)))
+def _parts(scores: Floats, bounds: Places, at: Places, edges: Places, parts: Floats) -> None:
+    """Note scores of candidates as parts of the largest of their shopper: float64 (ways, candidates)."""
     hits = np.flatnonzero(at != ragged.NOWHERE)
     parts[:, hits] = scores[:, at[hits]] / ragged.maxima(scores, bounds)[:, ragged.owners(edges)[hits]]
-    return parts

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from streams.core import decay
 from streams.core.candidates import RRF_K
-from streams.core.channels import ORDER, Candidates, Near, Stock, Visit
+from streams.core.channels import ORDER, Near, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
-from streams.core.features import COLUMN, FEATURES, batched, buckets, features
+from streams.core.features import COLUMN, FEATURES, buckets, features
 from streams.core.gathering import gather
 from streams.core.items import Items
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
@@ -30,7 +30,6 @@ SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[Healt
 NAMES = [f"item-{number}" for number in range(12)]
 SEGMENT = ["item-3", "item-9", "item-1"]
 NOW = T0 + 401 * DAY
-WEIGHTS = np.array([Policy().channel_weights[channel] for channel in ORDER])
 
 
 def _facts(number: int) -> dict[str, object]:
@@ -199,11 +198,11 @@ def _plain(
 @given(st.lists(visits(), min_size=1, max_size=3))
 def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
     policy = Policy(pool=8)
-    found: list[Candidates] = gather(asked, STOCK, policy).candidates
-    batch = batched(found, WEIGHTS, RRF_K)
+    found = gather(asked, STOCK, policy)
+    batch = found.batch
     if not len(batch.owner):
         return
-    matrix, had = features(batch, found, asked, STOCK)
+    matrix, had = features(found, asked, STOCK)
     assert matrix.shape == (len(batch.owner), len(FEATURES))
     for row, (owner, place) in enumerate(zip(batch.owner, batch.place, strict=True)):
         visit, item = asked[owner], STOCK.items.ids[place]
@@ -222,16 +221,16 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
 @SETTINGS
 @given(st.lists(visits(), min_size=2, max_size=3))
 def test_nobodys_features_depend_on_who_is_asked_beside_them(asked: list[Visit]) -> None:
-    found = gather(asked, STOCK, Policy()).candidates
-    together = batched(found, WEIGHTS, RRF_K)
-    matrix, had = features(together, found, asked, STOCK)
+    found = gather(asked, STOCK, Policy())
+    together = found.batch
+    matrix, had = features(found, asked, STOCK)
     for number, visit in enumerate(asked):
-        by_oneself = gather([visit], STOCK, Policy()).candidates
-        alone = batched(by_oneself, WEIGHTS, RRF_K)
+        by_oneself = gather([visit], STOCK, Policy())
+        alone = by_oneself.batch
         rows = together.owner == number
         assert alone.place.tolist() == together.place[rows].tolist()
         if rows.any():
-            own, own_had = features(alone, by_oneself, [visit], STOCK)
+            own, own_had = features(by_oneself, [visit], STOCK)
             assert (own == matrix[rows]).all()
             assert (own_had == had[rows]).all()
 
@@ -243,10 +242,9 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     near = [Near("intent", STOCK.items.places(["item-1", "item-2"]), np.array([0.5, 0.25], np.float32))]
     both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
     asked = [both[place] for place in places]
-    found = gather(asked, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0})).candidates
-    batch = batched(found, np.eye(len(ORDER))[0], RRF_K)
-    matrix, _ = features(batch, found, asked, STOCK)
-    assert batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
+    found = gather(asked, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0}))
+    matrix, _ = features(found, asked, STOCK)
+    assert found.batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
     assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()
 
 
@@ -258,8 +256,7 @@ def test_what_was_shown_and_never_heard_of_is_no_candidate_of_anybody() -> None:
         Visit(profile, NOW, near, shown, np.zeros(0, np.int64), "", eligible)
         for shown in ({"nothing known": 3.0}, {}, {"item-0": 1.0})
     ]
-    found = gather(asked, stock, Policy(channel_weights={Channel.CONTENT: 1.0})).candidates
-    matrix, _ = features(batched(found, np.eye(len(ORDER))[0], RRF_K), found, asked, stock)
+    matrix, _ = features(gather(asked, stock, Policy(channel_weights={Channel.CONTENT: 1.0})), asked, stock)
     assert matrix[:, COLUMN["impressions"]].tolist() == pytest.approx([0.0, 0.0, math.log(2.0) / 3.0])
 
 
