@@ -58,7 +58,7 @@ class CatalogueItem(msgspec.Struct, frozen=True, omit_defaults=True):
     ) = None
 
 
-class Cited(msgspec.Struct, frozen=True):
+class Cited(msgspec.Struct, frozen=True, gc=False):
     """An event of the shopper that a reason rests on."""
 
     item: str
@@ -66,7 +66,7 @@ class Cited(msgspec.Struct, frozen=True):
     time: int
 
 
-class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Why an item is recommended. The shares of an item's reasons sum to 1."""
 
     channel: Annotated[
@@ -81,7 +81,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     because: Annotated[list[Cited], Meta(description="the shopper's events it rests on, strongest first")] = []
 
 
-class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+class RecommendedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One place of a recommendation."""
 
     rank: Annotated[int, Meta(ge=1)]

@@ -7,7 +7,7 @@ Everything but the words is worked out for all shoppers together, from what the 
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -16,8 +16,9 @@ import numpy as np
 from index.base import Vectors
 from streams.core import explain, ragged, ranking, sessions
 from streams.core.channels import ORDER
+from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
-from streams.core.explain import Words, rounded
+from streams.core.explain import Words, of_habit, rounded
 from streams.core.items import Places
 from streams.core.policy import Channel
 from streams.core.ragged import NOWHERE
@@ -65,7 +66,8 @@ class _Reasons(NamedTuple):
         counts: by item, how many it has.
         columns, shares: the channel of each and its part.
         ranks: that the channel gave the item, 0 for none.
-        first, second: numbers of the interactions that are cited, or `NOWHERE`.
+        first, second: numbers of the interactions that are cited, or `NOWHERE`; of a habit how often the item was
+            bought, and when last, Unix milliseconds.
     """
 
     counts: list[int]
@@ -92,7 +94,7 @@ def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list
     cited = _cited(chosen, recent, rows, bounds, drafted, replica)
     ids = replica.items.ids
     names = [ids[place] for place in drafted.gathered.batch.place[rows].tolist()]
-    reasons = _reasons(chosen, names, rows, bounds, cited, drafted)
+    reasons = _reasons(chosen, rows, bounds, cited, drafted, replica)
     scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
     items = zip(names, scores, reasons.counts, strict=True)
     told = zip(*reasons[1:], strict=True)
@@ -100,31 +102,32 @@ def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list
 
 
 def _reasons(
-    chosen: Sequence[Chosen], names: Sequence[str], rows: Places, bounds: Places, cited: Places, drafted: Drafted
+    chosen: Sequence[Chosen], rows: Places, bounds: Places, cited: Places, drafted: Drafted, replica: Replica
 ) -> _Reasons:
-    ranks, gains = drafted.gathered.batch.ranks[rows], drafted.gathered.batch.parts[rows]
+    batch, habits = drafted.gathered.batch, drafted.gathered.habits
+    ranks, gains = batch.ranks[rows], batch.parts[rows]
     if drafted.given is not None:
         gains = ranking.by_channel(drafted.given[rows], gains / gains.sum(axis=1, keepdims=True))
     sayable = ranks > 0
     sayable[:, ORDER.index(Channel.POPULAR)] = True
-    profiles = [one.draft.visit.profile for one in chosen]
-    sayable[:, _HABIT] = [
-        name in profile.habits
-        for profile, (begin, end) in zip(profiles, pairwise(bounds.tolist()), strict=True)
-        for name in names[begin:end]
-    ]
-    events = ragged.sizes_of(drafted.gathered.doings.events[: len(chosen) + 1])
-    content = [
-        bool(count or profile.habits or profile.past) for count, profile in zip(events.tolist(), profiles, strict=True)
-    ]
+    bought = ragged.located(batch.place[rows], bounds, habits.places, habits.bounds, replica.items.scratch)
+    sayable[:, _HABIT] = bought != NOWHERE
+    content = np.array([bool(one.draft.visit.profile.past) for one in chosen])
+    for own in (drafted.gathered.doings.events, habits.bounds):
+        content |= ragged.sizes_of(own[: len(bounds)]) > 0
     for column, way in _WAY.items():
         sayable[:, column] = cited[0, way] != NOWHERE if way else np.repeat(content, ragged.sizes_of(bounds))
     shares = explain.shared(gains, ranks, sayable)
     items = np.repeat(np.arange(len(rows)), shares.counts)
     ways = np.array([_WAY.get(column, NOWHERE) for column in range(len(ORDER))])[shares.columns]
-    first, second = np.where(ways == NOWHERE, NOWHERE, cited[:, ways, items]).tolist()
+    rests_on = np.where(ways == NOWHERE, NOWHERE, cited[:, ways, items])
+    some = np.flatnonzero(shares.columns == _HABIT)
+    for line, numbers in zip(rests_on, (habits.purchases, habits.last), strict=True):
+        line[some] = numbers[bought[items[some]]]
     given = ranks[items, shares.columns].tolist()
-    return _Reasons(shares.counts.tolist(), shares.columns.tolist(), rounded(shares.shares, 4), given, first, second)
+    return _Reasons(
+        shares.counts.tolist(), shares.columns.tolist(), rounded(shares.shares, 4), given, *rests_on.tolist()
+    )
 
 
 def _cited(
@@ -205,8 +208,7 @@ def _entries(
                 text = words.of_event(column, name, first)
                 because = [] if first < 0 else [cite(first)] if second < 0 else [cite(first), cite(second)]
             elif column == _HABIT:
-                text, last = words.of_habit(name)
-                because = [Cited(name, EventType.PURCHASE, last)]
+                text, because = of_habit(first, second // DAY_MS), [Cited(name, EventType.PURCHASE, second)]
             else:
                 text, because = words.of_rank(column, given), []
             reasons.append(Reason(ORDER[column], share, text, because))

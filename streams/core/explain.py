@@ -172,12 +172,6 @@ class Words:
             return f"what others discover now (number {rank})"
         return f"popular now (number {rank})" if rank else "popular lately"
 
-    def of_habit(self, item: str) -> tuple[str, int]:
-        """Why an item is there that was bought before, and when it was last, Unix milliseconds."""
-        purchases, _, last, _ = self._habits[item]
-        times = "once" if purchases == 1 else f"{purchases} times"
-        return f"bought {times}, last on {_date(last // DAY_MS)}", last
-
     def _because(self, column: int, event: Interaction) -> str:
         title, did = self._title(event.item), _did(event)
         if column == _CONTENT:
@@ -190,6 +184,12 @@ class Words:
 
 def _did(interaction: Interaction) -> str:
     return f"{VERBS.get(interaction.type, 'seen')} on {_date(interaction.time // DAY_MS)}"
+
+
+@functools.lru_cache(maxsize=4096)
+def of_habit(purchases: int, day: int) -> str:
+    """Why an item is there that was bought before so many times, and last on a day since the epoch."""
+    return f"bought {'once' if purchases == 1 else f'{purchases} times'}, last on {_date(day)}"
 
 
 @functools.lru_cache(maxsize=1024)
