@@ -29,7 +29,8 @@ SHORTLIST = 2
 """Diversification chooses from this many times the size of the recommendation; with caps, from thrice as many."""
 
 _SEGMENT = ORDER.index(Channel.SEGMENT)
-_PERSONAL = np.array([channel not in (Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED) for channel in ORDER])
+_OF_ALL = Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED, Channel.ARRIVALS
+_PERSONAL = np.array([channel not in _OF_ALL for channel in ORDER])
 """Which channels ask what a shopper did."""
 
 

@@ -73,7 +73,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         str,
         Meta(
             description="which channel proposed it: "
-            "content, popular, buy_again, neighbours, segment, sessions, discovered, fresh"
+            "content, popular, buy_again, neighbours, segment, sessions, discovered, arrivals, fresh"
         ),
     ]
     share: Annotated[float, Meta(ge=0, le=1, description="part of the score that came through this channel")]

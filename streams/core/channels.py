@@ -6,7 +6,8 @@
     habits ─────────────► buy_again ──┤
     neighbourhood ──────► neighbours ─┤
     others' sessions ───► sessions ───┤
-    what others find ───► discovered ─┘
+    what others find ───► discovered ─┤
+    what is new here ───► arrivals ───┘
 
 Channels speak different languages (a cosine, a count, a mass). Fusion therefore asks for ranks alone; the ranker gets
 the values, too (`features`).
@@ -31,7 +32,7 @@ Floats = npt.NDArray[np.float64]
 
 ORDER = (
     Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT, Channel.SESSIONS,
-    Channel.DISCOVERED,
+    Channel.DISCOVERED, Channel.ARRIVALS,
 )  # fmt: skip
 """Of the columns of `Pool.ranks`."""
 

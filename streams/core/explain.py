@@ -32,8 +32,9 @@ _BY_NAME = sorted(range(len(ORDER)), key=ORDER.__getitem__)
 _NAMED = np.array(_BY_NAME)
 """Channels that gave alike come by name."""
 
-_CONTENT, _SEGMENT, _SESSIONS, _DISCOVERED = (
-    ORDER.index(channel) for channel in (Channel.CONTENT, Channel.SEGMENT, Channel.SESSIONS, Channel.DISCOVERED)
+_CONTENT, _SEGMENT, _SESSIONS, _DISCOVERED, _ARRIVALS = (
+    ORDER.index(channel)
+    for channel in (Channel.CONTENT, Channel.SEGMENT, Channel.SESSIONS, Channel.DISCOVERED, Channel.ARRIVALS)
 )
 
 _CLOSE, _LARGE = 1e-4, 1e4
@@ -165,11 +166,13 @@ class Words:
         return said
 
     def of_rank(self, column: int, rank: int) -> str:
-        """Why an item is there that is popular or discovered. rank: that which the channel gave it, or 0."""
+        """Why an item is there that is popular, discovered or new. rank: that which the channel gave it, or 0."""
         if column == _SEGMENT:
             return f"popular with {in_words(self._segment)} (number {rank})"
         if column == _DISCOVERED:
             return f"what others discover now (number {rank})"
+        if column == _ARRIVALS:
+            return f"new here and already wanted (number {rank})"
         return f"popular now (number {rank})" if rank else "popular lately"
 
     def _because(self, column: int, event: Interaction) -> str:

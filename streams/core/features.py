@@ -33,7 +33,7 @@ class Feature(NamedTuple):
 
 
 _C, _P, _B, _N, _S = Channel.CONTENT, Channel.POPULAR, Channel.BUY_AGAIN, Channel.NEIGHBOURS, Channel.SEGMENT
-_O, _D = Channel.SESSIONS, Channel.DISCOVERED
+_O, _D, _A = Channel.SESSIONS, Channel.DISCOVERED, Channel.ARRIVALS
 FEATURES = (
     Feature("fused", _P),  # put down to the channels that it is fused from
     Feature("rank_content", _C),
@@ -43,6 +43,7 @@ FEATURES = (
     Feature("rank_segment", _S),
     Feature("rank_sessions", _O),
     Feature("rank_discovered", _D),
+    Feature("rank_arrivals", _A),
     Feature("cosine", _C),
     Feature("cosine_intent", _C),
     Feature("cosine_long", _C),

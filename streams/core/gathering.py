@@ -19,11 +19,13 @@ from streams.core import profile as profiles
 from streams.core import ragged
 from streams.core.candidates import RRF_K
 from streams.core.channels import INTENT, ORDER, Batch, Candidates, Floats, Stock, Visit, merged
+from streams.core.decay import HOUR_MS
 from streams.core.doings import Doings, Habits, doings_of, habits_of
 from streams.core.items import Items, Places
 from streams.core.neighbourhood import ALIKE, Looks, alike
 from streams.core.policy import Channel, Policy
 from streams.core.sessions import Alike, Votes
+from streams.core.trending import arrivals
 
 _LOOKED_AT = 512
 """Of an order at a time, where rules are asked for each."""
@@ -35,9 +37,12 @@ Flags = npt.NDArray[np.bool_]
 
 _NOTHING: Places = np.zeros(0, np.int64)
 _LISTED = tuple(
-    ORDER.index(channel) for channel in (Channel.CONTENT, Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED)
+    ORDER.index(channel)
+    for channel in (Channel.CONTENT, Channel.POPULAR, Channel.SEGMENT, Channel.DISCOVERED, Channel.ARRIVALS)
 )
 """Of the channels that have an order already."""
+
+_ARRIVALS = ORDER.index(Channel.ARRIVALS)
 
 _BEST = (Channel.NEIGHBOURS, Channel.SESSIONS, Channel.BUY_AGAIN)
 """Channels of which scores are compared, in the order of what they are compared by."""
@@ -146,6 +151,8 @@ def _opened(
         begin, end = spans[source][number : number + 2]
         opened.shut[source][begin:end] = shut.take(sources[source][0][begin:end])
 
+    hours = [visit.now // HOUR_MS * HOUR_MS for visit in visits]
+    arrived = {hour: arrivals(stock.board, hour) for hour in set(hours)} if on[_ARRIVALS] else {}
     for number, visit in enumerate(visits):
         shut[barred[number]] = True
         look(2, number)  # what the shopper has can be bought again
@@ -154,7 +161,8 @@ def _opened(
         look(1, number)
         nearest = merged([near.places for near in visit.near], items)
         lists = [_NOTHING] * len(ORDER)
-        for column, listed in zip(_LISTED, (nearest, popular, visit.popular, discovered), strict=True):
+        new = arrived.get(hours[number], _NOTHING)
+        for column, listed in zip(_LISTED, (nearest, popular, visit.popular, discovered, new), strict=True):
             if on[column]:
                 lists[column] = first(visit, listed)
         opened.lists.append(lists)

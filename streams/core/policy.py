@@ -19,6 +19,7 @@ class Channel(StrEnum):
     SEGMENT = "segment"
     SESSIONS = "sessions"
     DISCOVERED = "discovered"
+    ARRIVALS = "arrivals"
     FRESH = "fresh"
     """By exploration alone, which `Policy.exploration` sets."""
 
@@ -47,7 +48,7 @@ class Policy:
     size: int = 20
     pool: int = 60
     channel_weights: Mapping[Channel, float] = field(
-        # A habit stays ahead of an item that all the others agree on: their weights together are less than its own.
+        # A habit stays ahead of an item that all the others agree on: their weights together are no more than its own.
         default_factory=lambda: {
             Channel.CONTENT: 0.25,
             Channel.POPULAR: 0.25,
@@ -56,6 +57,7 @@ class Policy:
             Channel.SEGMENT: 0.25,
             Channel.SESSIONS: 0.25,
             Channel.DISCOVERED: 0.25,
+            Channel.ARRIVALS: 0.1,
         }
     )
     diversity: float = 0.9

@@ -21,6 +21,18 @@ HALF_LIFE_MS = 7.0 * decay.DAY_MS
 DISCOVERY_HALF_LIFE_MS = 14.0 * decay.DAY_MS
 """A discovery counts half as much after this time: there are fewer of them."""
 
+NEW_MS = 30.0 * decay.DAY_MS
+"""An item is new for this long after the first event."""
+
+SETTLED = 10.0
+"""An item has arrived when the decayed weight of its events is this: ten purchases. Popularity speaks for it then."""
+
+HEAD_START_DAYS = 3.0
+"""Added to the age of what is new, or a single event would be the quickest of all."""
+
+ARRIVALS = 500
+"""So many are in the order at most."""
+
 FEW = 8
 """An order is mended, not made anew, where fewer than one in so many items changed."""
 
@@ -123,3 +135,19 @@ class Board:
         totals = self.totals[places]
         some = totals > decay.EMPTY
         return self.items.ranked(places[some], totals[some], count)
+
+
+def arrivals(board: Board, now: int) -> npt.NDArray[np.int64]:
+    """The places of what is new here and already wanted, by decayed weight / (age + a head start): the quickest first.
+
+    Others know an item by what was done with it; of these little was, though it may be much for the days that they are
+    here. It takes as long as there are items, so whoever asks for many asks as of an hour.
+
+    now: Unix milliseconds.
+    """
+    items, masses = board.items, board.totals
+    ages = now - np.minimum(items.first.values, now)
+    settled = decay.log_mass(SETTLED, now, HALF_LIFE_MS)
+    new = np.flatnonzero((ages < NEW_MS) & (masses > decay.EMPTY) & (masses < settled))
+    speeds = masses[new] - np.log(ages[new] / decay.DAY_MS + HEAD_START_DAYS)
+    return items.ranked(new, speeds.round(9), ARRIVALS)

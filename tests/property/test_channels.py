@@ -19,7 +19,7 @@ from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile
 from streams.core.rules import parse
 from streams.core.sessions import Sessions
-from streams.core.trending import Board
+from streams.core.trending import Board, arrivals
 from streams.replicas import Facts
 from tests.property.test_features import NAMES, NOW, SEGMENT, SETTINGS, STOCK, visits, votes
 
@@ -73,6 +73,9 @@ def _has_the_best(visit: Visit, found: Candidates, pool: int, excluded: set[str]
             if item not in shut | bought
         ],
         Channel.DISCOVERED: [item for item in STOCK.discoveries.top(12) if item not in shut | bought],
+        Channel.ARRIVALS: [
+            item for item in (ids[place] for place in arrivals(STOCK.board, NOW)) if item not in shut | bought
+        ],
     }
     told: dict[str, dict[Channel, int]] = {}
     for channel, items in lists.items():

@@ -146,10 +146,8 @@ def _plain(
     liked = [event for event in profile.recent if event.weight > 0]
     total = sum(event.weight for event in liked)
     found = {"fused": fused, "bias": 1.0}
-    for channel, name in zip(
-        ORDER, ("content", "popular", "buy_again", "neighbours", "segment", "sessions", "discovered"), strict=True
-    ):
-        found[f"rank_{name}"] = 5.0 / (5.0 + ranks[channel]) if channel in ranks else 0.0
+    for channel in ORDER:
+        found[f"rank_{channel}"] = 5.0 / (5.0 + ranks[channel]) if channel in ranks else 0.0
     cosines = {
         near.interest: dict(zip(near.places.tolist(), near.cosines.tolist(), strict=True)) for near in visit.near
     }

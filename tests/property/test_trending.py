@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core import decay
 from streams.core.events import Arrival
 from streams.core.items import NEVER, tie
-from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, Board, Popularity, fold
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, Board, Popularity, arrivals, fold
 from tests.property.strategies import T0, items, logs
 
 
@@ -89,3 +90,27 @@ def test_equal_sums_are_ranked_by_tie_and_the_board_grows() -> None:
     board.update(third, 0, 1.0)
     assert board.top(2) == [third, first]
     assert len(board.top(5000)) == 3000
+
+
+@given(
+    st.dictionaries(
+        items, st.tuples(st.integers(-1, 40), st.one_of(st.none(), st.sampled_from([0.5, 1.0, 2.0, 3.0, 9.0, 11.0])))
+    )
+)
+def test_arrivals_are_what_is_new_and_little_known_the_quickest_first(
+    known: dict[str, tuple[int, float | None]],
+) -> None:
+    board = Board(partitions=1)
+    for item, (days, count) in known.items():
+        board.items.place(item)
+        if count is not None:
+            board.items.met(item, T0 - days * decay.DAY_MS)
+            board.update(item, 0, decay.log_mass(count, T0, HALF_LIFE_MS))
+    speeds = {
+        item: count / (max(days, 0) + 3)
+        for item, (days, count) in known.items()
+        if count is not None and count < 10 and days < 30
+    }
+    found = [board.items.ids[place] for place in arrivals(board, T0)]
+    assert sorted(found) == sorted(speeds)
+    assert [speeds[item] for item in found] == pytest.approx(sorted(speeds.values(), reverse=True))

@@ -10,6 +10,7 @@ const CHANNELS = {
   segment: "popular among shoppers like this one",
   sessions: "had by others with the same",
   discovered: "discovered by others now",
+  arrivals: "new here and already wanted",
   fresh: "new here",
 };
 
