@@ -44,7 +44,7 @@ RHO = 0.9
 GAP_MS = 30.0 * decay.DAY_MS
 """A pair weighs half as much when so much time lies between its two events."""
 
-HALF_LIFE_MS = 30.0 * decay.DAY_MS
+HALF_LIFE_MS = 120.0 * decay.DAY_MS
 """A pair counts half as much after this time."""
 
 KEPT = 100
