@@ -30,7 +30,7 @@ from streams.core.policy import Policy
 from streams.core.profile import RING, Profile, fold
 from streams.core.ranking import ENOUGH, Model
 from streams.core.sessions import Session
-from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, NEW_MS
 from streams.edge import Limits
 from streams.heap import keep_loaded
 from streams.lessons import Moment
@@ -80,6 +80,7 @@ async def shop(count: int, rng: np.random.Generator) -> tuple[Replica, TimedInde
     names = [f"item-{number:06}" for number in range(count)]
     masses = 1e5 / (1.0 + rng.permutation(count)) ** 0.8
     ages = np.random.default_rng(1).integers(1, 400 * DAY_MS, count)
+    masses[ages < NEW_MS] *= 0.05  # what is new is hardly known
     records = []
     for number, name in enumerate(names):
         item = CatalogueItem(
