@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from streams.core.policy import Policy
+from streams.core.policy import Channel, Policy
 from streams.core.rules import Rule, RuleError, parse, written
 from streams.errors import ConfigError
 from streams.settings import Settings
@@ -27,6 +27,8 @@ BUILT_IN = {"default": Policy()}
 
 MAX_RULES = 100
 MAX_INTERESTS = 8
+MAX_SIZE = 200
+"""As of `UPWELL_RECOMMEND`."""
 
 _FIELDS = get_type_hints(Policy)
 
@@ -104,6 +106,8 @@ def digest(policy: Policy) -> str:
 
 
 def _field(name: str, value: Any, source: str) -> Any:
+    if name == "channel_weights" and isinstance(value, dict):
+        _check_channels(value, source)
     try:
         if name == "rules":
             return _rules(msgspec.convert(value, list[str]), source)
@@ -127,8 +131,10 @@ def _rules(texts: list[str], source: str) -> tuple[Rule, ...]:
 def _check(policy: Policy, source: str) -> None:
     if not (1 <= len(policy.name) <= 60 and policy.name.isprintable()):
         raise ConfigError(f"{source}: `name` is {policy.name!r}, wanted 1 to 60 printable characters")
-    for name in ("size", "pool"):
-        if (value := getattr(policy, name)) < 1:
+    if not 1 <= policy.size <= MAX_SIZE:
+        raise ConfigError(f"{source}: `size` is {policy.size}, wanted 1 to {MAX_SIZE}")
+    for name in ("pool", "max_per_category"):
+        if (value := getattr(policy, name)) is not None and value < 1:
             raise ConfigError(f"{source}: `{name}` is {value}, wanted at least 1")
     for name in ("diversity", "exploration"):
         if not 0.0 <= (share := getattr(policy, name)) <= 1.0:
@@ -140,7 +146,19 @@ def _check(policy: Policy, source: str) -> None:
     _check_weights(policy.channel_weights, source)
 
 
+def _check_channels(names: Mapping[Any, Any], source: str) -> None:
+    weighed = [channel.value for channel in Channel if channel is not Channel.FRESH]
+    if Channel.FRESH.value in names:
+        raise ConfigError(
+            f"{source}: `channel_weights`: 'fresh' has no weight; `exploration` says how often it is shown"
+        )
+    if unknown := [name for name in names if name not in weighed]:
+        raise ConfigError(f"{source}: `channel_weights`: no channel {unknown[0]!r}; there are {', '.join(weighed)}")
+
+
 def _check_weights(weights: Mapping[Any, float], source: str) -> None:
     for channel, weight in weights.items():
         if not (math.isfinite(weight) and weight >= 0.0):
             raise ConfigError(f"{source}: the weight of {channel.value!r} is {weight}, wanted a number of 0 or more")
+    if not any(weights.values()):
+        raise ConfigError(f"{source}: `channel_weights` gives no channel any weight, so nothing would be recommended")

@@ -40,7 +40,9 @@ def test_a_policy_may_name_itself(tmp_path: Path) -> None:
     [
         ({"diversty": 0.5}, "unknown field 'diversty'; a policy has name, size"),
         ({"size": "ten"}, "`size`: Expected `int`, got `str`"),
-        ({"size": 0}, "`size` is 0, wanted at least 1"),
+        ({"size": 0}, "`size` is 0, wanted 1 to 200"),
+        ({"size": 201}, "`size` is 201, wanted 1 to 200"),
+        ({"max_per_category": 0}, "`max_per_category` is 0, wanted at least 1"),
         ({"pool": -1}, "`pool` is -1, wanted at least 1"),
         ({"diversity": 1.5}, "`diversity` is 1.5, wanted 0 to 1"),
         ({"interests": 9}, "`interests` is 9, wanted 0 to 8"),
@@ -51,7 +53,10 @@ def test_a_policy_may_name_itself(tmp_path: Path) -> None:
         ({"rules": "exclude purchased"}, "`rules`: Expected `array`, got `str`"),
         ({"rules": ["exclude purchased", "exclude prize > 5"]}, "rule 2, 1:9: unknown field 'prize', did you mean"),
         ({"rules": ["exclude purchased"] * 101}, "101 rules, at most 100 are read"),
-        ({"channel_weights": {"telepathy": 1}}, "Invalid enum value 'telepathy'"),
+        ({"channel_weights": {"telepathy": 1}}, "no channel 'telepathy'; there are content, popular, buy_again"),
+        ({"channel_weights": {"fresh": 1}}, "'fresh' has no weight; `exploration` says how often it is shown"),
+        ({"channel_weights": {}}, "`channel_weights` gives no channel any weight"),
+        ({"channel_weights": {"content": 0}}, "`channel_weights` gives no channel any weight"),
         ([], "holds a list, wanted a table of name, size"),
     ],
 )
