@@ -10,7 +10,7 @@ Queries are shopper profiles: decayed means of eight neighbours of an item that 
 of one thread, so that ratios hold on a busy machine; everything runs in one process, one after the other. Queries are
 asked in rounds, everybody once in each, and everybody's quickest round counts. Recall is recall@k against looking at
 all rows; "at equal recall" compares with the quickest `ef` of raw hnswlib that reaches the same. usearch and faiss are
-the extra `peers`, numkong is its own.
+the extra `peers`.
 """
 
 import argparse
@@ -49,7 +49,7 @@ from index.crossover import NEVER
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
 from index.live import LiveIndex
-from index.quantized import numkong
+from index.products import products
 from index.scan import scan
 from index.snapshot import SnapshotMeta, load, save
 
@@ -100,7 +100,7 @@ def build_and_query(table: Table, rows: Floats, queries: Floats, k: int) -> tupl
     with timed() as clock:
         in_batches(n, lambda a, b: scanned.write(names[a:b], rows[a:b]))
     table.add("write", "upwell, rows", f"{n / clock.seconds:,.0f} /s", f"{base.seconds / clock.seconds:,.0f}x hnswlib")
-    kernel = "float32" if numkong() is None else "int8"
+    kernel = "float32" if products(dim) is None else "int8"
     searches[f"upwell, scan {kernel}"] = lambda part: scanned.search(part, k)[0]
 
     if (usearch := installed("usearch.index")) is not None:

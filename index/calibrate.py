@@ -10,7 +10,7 @@ from index.base import Vectors
 from index.crossover import Crossover
 from index.graph import Graph, HnswParams
 from index.inputs import unit_rows
-from index.quantized import scanner
+from index.quantized import Int8Scanner
 from index.rows import Rows
 from index.scan import Scanner
 
@@ -57,7 +57,7 @@ def calibrated(dim: int, params: HnswParams | None = None, k: int = 100) -> Cros
 def _scanner(vectors: Vectors) -> Scanner:
     rows = Rows(vectors.shape[1])
     rows.put([str(number) for number in range(len(vectors))], vectors)
-    return scanner(rows)
+    return Int8Scanner(rows)
 
 
 def _quickest(call: Callable[[], object]) -> float:

@@ -9,7 +9,7 @@ from index.attributes import Attributes, Filter, Values
 from index.base import Vectors
 from index.filtered import Allowed
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
-from index.quantized import scanner
+from index.quantized import Int8Scanner
 from index.rows import Rows
 
 
@@ -32,7 +32,7 @@ class ExactIndex:
 
     def _adopt(self, rows: Rows, attributes: Attributes) -> None:
         self._rows = rows
-        self._scanner = scanner(rows)
+        self._scanner = Int8Scanner(rows)
         self._attributes = attributes
 
     @property

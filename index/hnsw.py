@@ -13,8 +13,9 @@ from index.generation import Generation, Portion
 from index.graph import BREADTH, HnswParams, ShortAnswerError
 from index.inputs import checked_batch, checked_ids, checked_k, unit_rows
 from index.pages import area_of, collapse
+from index.products import products
 from index.projection import Projection
-from index.quantized import Int8Scanner, scanner
+from index.quantized import Int8Scanner
 from index.rows import Removal, Rows, Slots
 from index.scan import Cosines, in_rows, rescore, scan
 
@@ -82,9 +83,9 @@ class HnswIndex:
         self, rows: Rows, generation: Generation, crossover: Crossover | None, attributes: Attributes | None = None
     ) -> None:
         self._rows = rows
-        self._scanner = scanner(rows)
+        self._scanner = Int8Scanner(rows)
         if crossover is None:
-            crossover = INT8 if isinstance(self._scanner, Int8Scanner) else FLOAT32
+            crossover = FLOAT32 if products(rows.dim) is None else INT8
         self._crossover = crossover
         self._serving = generation
         self._next: Generation | None = None

@@ -1,23 +1,18 @@
-"""An int8 shadow of the rows: a quarter of the bytes to read, and whole numbers that new processors multiply fast.
+"""An 8-bit shadow of the rows: a quarter of the bytes to read, and whole numbers that processors multiply fast.
 
-The shadow only proposes candidates; their cosines come from the rows themselves. It needs the package `numkong`
-(https://github.com/ashvardanian/NumKong): numpy has no fast int8 product, and there the float32 scan is the best one.
+The shadow only proposes candidates; their cosines come from the rows themselves. Where there are no such products
+(`index.products`), or few rows, the float32 scan is the best one.
 """
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from index.base import Vectors
+from index.products import ZERO, Codes, Dots, Products, products
 from index.rows import Removal, Rows, Slots
-from index.scan import Cosines, FloatScanner, Positions, Scan, Scanner, Scores, Scratch, query_parts, rescore, select
-
-Codes = npt.NDArray[np.int8]
-"""int8 (capacity, dim)."""
+from index.scan import Cosines, FloatScanner, Positions, Scan, Scores, Scratch, query_parts, rescore, select
 
 _HEADROOM = 1.25
 _OVERFETCH, _EXTRA, _RETRY = 1.25, 32, 4
@@ -28,33 +23,28 @@ _CACHED = 12 << 20  # … which costs nothing for so many bytes of them, and few
 _FEW = 2000  # rows, below which a float32 scan takes no longer
 
 
-def numkong() -> Any | None:
-    """The module, or None where it is not installed."""
-    try:
-        return importlib.import_module("numkong")
-    except ImportError:
-        return None
-
-
 class Int8Scanner:
-    """int8 copies of the rows, made when the first scan wants them and kept in step from then on.
+    """8-bit copies of the rows, made when a scan first wants them and kept in step from then on.
 
     All rows share one scale, so that whole numbers compare as cosines do; a query has its own, since a factor does not
     change its order. A row with a larger entry than any before has all rows quantized anew, with headroom.
     """
 
-    def __init__(self, rows: Rows, kernel: Any) -> None:
+    def __init__(self, rows: Rows, find: Callable[[int], Products | None] = products, *, few: int = _FEW) -> None:
         """A shadow of `rows` as they are.
 
         Args:
             rows: what to shadow.
-            kernel: the module `numkong`, or what has its `dots_pack`, `dots_packed` and `from_dlpack`.
+            find: gives the products for a dimension, if there are any; it is asked when a scan first wants them.
+            few: so many rows, or fewer, are scanned as they are.
         """
         self._rows = rows
-        self._kernel = kernel
+        self._find = find
+        self._few = few
+        self._scratch = Scratch()
+        self._plain = FloatScanner(rows, self._scratch)
         self._codes: Codes | None = None
         self._limit = 0.0
-        self._scratch = Scratch()
 
     @property
     def nbytes(self) -> int:
@@ -73,24 +63,31 @@ class Int8Scanner:
 
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
         """See `Scanner.scan`: some more are proposed by their codes, k of them chosen by their vectors."""
-        return self._best(self._ready()[: len(self._rows)], None, queries, k)
+        multiply = self._products(len(self._rows))
+        if multiply is None:
+            return self._plain.scan(queries, k)
+        return self._best(multiply, self._ready()[: len(self._rows)], None, queries, k)
 
     def among(self, slots: Slots) -> Scan:
         """See `Scanner.among`."""
-        if len(slots) < _FEW:
-            return FloatScanner(self._rows).among(slots)
-        return partial(self._best, self._ready()[slots], slots)
+        multiply = self._products(len(slots))
+        if multiply is None:
+            return self._plain.among(slots)
+        return partial(self._best, multiply, self._ready()[slots], slots)
+
+    def _products(self, rows: int) -> Products | None:
+        return None if rows <= self._few else self._find(self._rows.dim)
 
     def _ready(self) -> Codes:
         if self._codes is None:
-            nothing = np.empty((0, self._rows.dim), dtype=np.int8)
+            nothing = np.empty((0, self._rows.dim), dtype=np.uint8)
             self._codes = self._quantized(nothing, np.arange(len(self._rows), dtype=np.int64))
         return self._codes
 
     def _quantized(self, codes: Codes, slots: Slots) -> Codes:
         """The codes, or a longer copy of them, with those of `slots` made anew."""
         if len(codes) < len(self._rows):
-            longer = np.zeros((max(256, 2 * len(codes), len(self._rows)), self._rows.dim), dtype=np.int8)
+            longer = np.zeros((max(256, 2 * len(codes), len(self._rows)), self._rows.dim), dtype=np.uint8)
             longer[: len(codes)] = codes
             codes = longer
         largest = max((float(np.abs(vectors).max()) for _, vectors in self._parts(slots)), default=0.0)
@@ -98,11 +95,11 @@ class Int8Scanner:
             self._limit = _HEADROOM * largest
             slots = np.arange(len(self._rows), dtype=np.int64)
         for part, vectors in self._parts(slots):
-            codes[part] = np.rint(vectors * np.float32(127.0 / self._limit))
+            codes[part] = np.rint(vectors * np.float32(127.0 / self._limit)) + np.float32(ZERO)
         return codes
 
     def _best(
-        self, codes: Codes, slots: Slots | None, queries: Vectors, k: int, more: int = 1
+        self, multiply: Products, codes: Codes, slots: Slots | None, queries: Vectors, k: int, more: int = 1
     ) -> tuple[Slots, Cosines]:
         """The `k` best of the rows that have these codes: all of them, in order, or those at `slots`.
 
@@ -115,10 +112,10 @@ class Int8Scanner:
         crowded = np.zeros(len(queries), dtype=bool)
         for part in query_parts(len(queries), _AT_ONCE if codes.nbytes > _CACHED else _AT_ONCE // 2):
             largest = np.abs(queries[part]).max(axis=1, keepdims=True)
-            packed = self._kernel.dots_pack(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
+            dots = multiply(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
 
-            def score(start: int, stop: int, out: Scores, packed: Any = packed) -> None:
-                self._kernel.dots_packed(codes[start:stop], packed, out=self._kernel.from_dlpack(out))
+            def score(start: int, stop: int, out: Scores, dots: Dots = dots) -> None:
+                dots(codes[start:stop], out)
 
             candidates, scores = select(score, self._scratch.scores(n, len(largest), np.int32), wanted)
             if slots is not None:
@@ -131,16 +128,10 @@ class Int8Scanner:
             crowded[part] = ~far[:, -1] & (wanted < n)
             found[part], cosines[part] = rescore(self._rows.vectors, queries[part], candidates, k)
         if more == 1 and crowded.any():
-            found[crowded], cosines[crowded] = self._best(codes, slots, queries[crowded], k, _RETRY)
+            found[crowded], cosines[crowded] = self._best(multiply, codes, slots, queries[crowded], k, _RETRY)
         return found, cosines
 
     def _parts(self, slots: Slots) -> Iterator[tuple[Slots, Vectors]]:
         for start in range(0, len(slots), _QUANTIZE_AT_ONCE):
             part = slots[start : start + _QUANTIZE_AT_ONCE]
             yield part, self._rows.gather(part)
-
-
-def scanner(rows: Rows) -> Scanner:
-    """The quickest scanner this machine has for `rows`."""
-    kernel = numkong()
-    return FloatScanner(rows) if kernel is None else Int8Scanner(rows, kernel)

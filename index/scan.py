@@ -111,10 +111,15 @@ class Scanner(Protocol):
 class FloatScanner:
     """A `Scanner` that reads the rows themselves."""
 
-    def __init__(self, rows: Rows) -> None:
-        """A scanner of `rows`."""
+    def __init__(self, rows: Rows, scratch: Scratch | None = None) -> None:
+        """A scanner of `rows`.
+
+        Args:
+            rows: to be scanned.
+            scratch: for their scores, to be shared with who scans in turn with this one.
+        """
         self._rows = rows
-        self._scratch = Scratch()
+        self._scratch = scratch or Scratch()
 
     @property
     def nbytes(self) -> int:

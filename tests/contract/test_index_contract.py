@@ -10,12 +10,13 @@ from index.crossover import NEVER, Crossover
 from index.exact import ExactIndex
 from index.graph import HnswParams
 from index.hnsw import HnswIndex
+from index.products import products
 from index.projection import Projection
-from index.quantized import Int8Scanner, numkong
+from index.quantized import Int8Scanner
 from index.rows import Rows
 from index.scan import FloatScanner, Scanner
 from index.shards import ShardedIndex
-from tests.index_kernel import PlainKernel
+from tests.index_products import plain
 
 DIM = 24
 Make = Callable[[], VectorIndex]
@@ -32,7 +33,7 @@ def scanned(scanner: Callable[[Rows], Scanner]) -> ExactIndex:
 
 INDEXES: dict[str, Make] = {
     "exact, float32": lambda: scanned(FloatScanner),
-    "exact, int8": lambda: scanned(lambda rows: Int8Scanner(rows, numkong() or PlainKernel())),
+    "exact, int8": lambda: scanned(lambda rows: Int8Scanner(rows, lambda dim: products(dim) or plain, few=0)),
     "hnsw, scan where quicker": lambda: HnswIndex(DIM),
     "hnsw": lambda: HnswIndex(DIM, crossover=NEVER),
     "hnsw, sparse": lambda: HnswIndex(DIM, SPARSE, crossover=NEVER),

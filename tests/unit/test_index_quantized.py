@@ -1,25 +1,28 @@
-"""The int8 scanner, on numkong where it is installed and always on a slow stand-in that computes the same."""
-
-from types import SimpleNamespace
-from typing import Any
+"""The int8 scanner, on this machine's products where they are exact and always on a slow stand-in."""
 
 import numpy as np
 import pytest
 
-from index.quantized import Int8Scanner, numkong, scanner
+from index.products import Products, products
+from index.quantized import Int8Scanner
 from index.rows import Rows
 from index.scan import FloatScanner
-from tests.index_kernel import PlainKernel
+from tests.index_products import plain
 
 DIM = 48
 
+PRODUCTS: list[Products] = [one for one in (plain, products(DIM)) if one is not None]
 
-KERNELS: list[Any] = [kernel for kernel in (PlainKernel(), numkong()) if kernel is not None]
+
+@pytest.fixture(params=PRODUCTS, ids=lambda one: one.__qualname__)
+def multiply(request: pytest.FixtureRequest) -> Products:
+    one: Products = request.param
+    return one
 
 
-@pytest.fixture(params=KERNELS, ids=lambda kernel: type(kernel).__name__)
-def kernel(request: pytest.FixtureRequest) -> Any:
-    return request.param
+def shadow(rows: Rows, multiply: Products) -> Int8Scanner:
+    """A scanner that looks at codes however few there are."""
+    return Int8Scanner(rows, lambda dim: multiply, few=0)
 
 
 def unit(n: int, seed: int = 0, spread: float = 1.0) -> np.ndarray:
@@ -42,16 +45,16 @@ def agree(rows: Rows, quick: Int8Scanner, queries: np.ndarray, k: int) -> float:
 
 @pytest.mark.parametrize("spread", [1.0, 8.0])
 @pytest.mark.parametrize("n", [40, 3000, 20_000])
-def test_it_finds_what_float32_finds(kernel: Any, n: int, spread: float) -> None:
+def test_it_finds_what_float32_finds(multiply: Products, n: int, spread: float) -> None:
     rows = Rows(DIM)
     rows.put(names(n), unit(n, spread=spread))
-    quick = Int8Scanner(rows, kernel)
+    quick = shadow(rows, multiply)
     assert agree(rows, quick, unit(70, seed=1, spread=spread), 20) >= 0.999
 
 
-def test_it_follows_writes_and_removals(kernel: Any) -> None:
+def test_it_follows_writes_and_removals(multiply: Products) -> None:
     rows = Rows(DIM)
-    quick = Int8Scanner(rows, kernel)
+    quick = shadow(rows, multiply)
     rng = np.random.default_rng(0)
     for step in range(12):
         chosen = [str(i) for i in rng.choice(800, 200, replace=False)]
@@ -61,9 +64,9 @@ def test_it_follows_writes_and_removals(kernel: Any) -> None:
     assert quick.nbytes >= len(rows) * DIM
 
 
-def test_a_row_with_a_larger_entry_than_any_before_rescales_all(kernel: Any) -> None:
+def test_a_row_with_a_larger_entry_than_any_before_rescales_all(multiply: Products) -> None:
     rows = Rows(DIM)
-    quick = Int8Scanner(rows, kernel)
+    quick = shadow(rows, multiply)
     quick.written(rows.put(names(500), unit(500)))
     peak = np.eye(1, DIM, 3, dtype=np.float32)
     quick.written(rows.put(["peak"], peak))
@@ -74,30 +77,30 @@ def test_a_row_with_a_larger_entry_than_any_before_rescales_all(kernel: Any) -> 
 
 
 @pytest.mark.parametrize("allowed", [3, 300, 2500])
-def test_it_scans_some_of_the_rows(kernel: Any, allowed: int) -> None:
+def test_it_scans_some_of_the_rows(multiply: Products, allowed: int) -> None:
     rows = Rows(DIM)
     rows.put(names(4000), unit(4000))
     slots = np.sort(np.random.default_rng(2).choice(4000, allowed, replace=False))
     k = min(20, allowed)
     queries = unit(30, seed=1)
     truth, exact = FloatScanner(rows).among(slots)(queries, k)
-    found, cosines = Int8Scanner(rows, kernel).among(slots)(queries, k)
+    found, cosines = shadow(rows, multiply).among(slots)(queries, k)
     np.testing.assert_allclose(exact, -np.sort(-(queries @ rows.vectors[slots].T), axis=1)[:, :k], atol=1e-5)
     assert np.mean([len(set(a) & set(b)) / k for a, b in zip(found.tolist(), truth.tolist(), strict=True)]) >= 0.999
     assert set(found.ravel()) <= set(slots.tolist())
     np.testing.assert_allclose(cosines, np.einsum("bkd,bd->bk", rows.vectors[found], queries), atol=1e-5)
 
 
-def test_rows_that_rounding_cannot_tell_apart_are_all_looked_at(kernel: Any) -> None:
+def test_rows_that_rounding_cannot_tell_apart_are_all_looked_at(multiply: Products) -> None:
     rows = Rows(DIM)
     near = np.eye(1, DIM, dtype=np.float32) + 1e-2 * unit(150, seed=3)
     rows.put(names(3150), np.vstack([unit(3000), near / np.linalg.norm(near, axis=1, keepdims=True)]))
-    assert agree(rows, Int8Scanner(rows, kernel), np.eye(1, DIM, dtype=np.float32), 10) == 1.0
+    assert agree(rows, shadow(rows, multiply), np.eye(1, DIM, dtype=np.float32), 10) == 1.0
 
 
-def test_codes_are_made_when_they_are_first_wanted(kernel: Any) -> None:
+def test_codes_are_made_when_they_are_first_wanted(multiply: Products) -> None:
     rows = Rows(DIM)
-    quick = Int8Scanner(rows, kernel)
+    quick = shadow(rows, multiply)
     quick.written(rows.put(names(100), unit(100)))
     quick.followed(rows.remove(names(10)))
     assert quick.nbytes == 0
@@ -105,8 +108,15 @@ def test_codes_are_made_when_they_are_first_wanted(kernel: Any) -> None:
     assert quick.nbytes >= 90 * DIM
 
 
-def test_the_scanner_is_the_one_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("index.quantized.numkong", lambda: None)
-    assert isinstance(scanner(Rows(DIM)), FloatScanner)
-    monkeypatch.setattr("index.quantized.numkong", SimpleNamespace)
-    assert isinstance(scanner(Rows(DIM)), Int8Scanner)
+@pytest.mark.parametrize("few", [0, 4000])
+def test_without_products_or_with_few_rows_float32_does_all(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Rows(DIM)
+    rows.put(names(4000), unit(4000))
+    quick = Int8Scanner(rows, lambda dim: None if few == 0 else plain, few=few)
+    assert agree(rows, quick, unit(10, seed=1), 15) == 1.0
+    found, _ = quick.among(np.arange(3000))(unit(10, seed=1), 15)
+    assert found.max() < 3000
+    assert quick._codes is None
+    quick.written(rows.put(["more"], unit(1, seed=2)))
+    assert agree(rows, quick, unit(10, seed=1), 15) >= 0.999
+    assert (quick._codes is not None) == (few > 0)
