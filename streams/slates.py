@@ -91,7 +91,7 @@ def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list
     begins = np.repeat(drafted.gathered.batch.starts[: len(chosen)], ragged.sizes_of(bounds))
     rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
-    cited = _cited(chosen, recent, rows, bounds, drafted, replica)
+    cited = _cited(chosen, rows, bounds, drafted, replica)
     ids = replica.items.ids
     names = [ids[place] for place in drafted.gathered.batch.place[rows].tolist()]
     reasons = _reasons(chosen, rows, bounds, cited, drafted, replica)
@@ -130,50 +130,66 @@ def _reasons(
     )
 
 
-def _cited(
+def _cited(chosen: Sequence[Chosen], rows: Places, bounds: Places, drafted: Drafted, replica: Replica) -> Places:
+    """The interactions that items rest on, by channel: int64 (CITED, ways, items).
+
+    Of several with the same item it is the one of most weight just now by content, by others the oldest.
+    """
+    shoppers, doings = len(chosen), drafted.gathered.doings
+    events, edges = doings.events[: shoppers + 1], doings.bounds[: shoppers + 1]
+    asked, weights, turns = doings.items[: events[-1]], doings.weights[: events[-1]], ragged.turns(events)
+    newer = np.repeat(ragged.sizes_of(events), ragged.sizes_of(events)) - 1 - turns
+    faded = weights * 0.5 ** (newer / replica.half_lives.intent)
+    most = np.zeros(edges[-1])
+    np.maximum.at(most, asked, faded)
+    number = np.full((len(_EVENTFUL), edges[-1] + 1), NOWHERE)  # of the interaction; that of nothing is the last one
+    number[:, asked[::-1]] = turns[::-1]  # of several the last one written stays
+    best = np.flatnonzero(faded == most[asked])[::-1]
+    number[0, asked[best]] = turns[best]
+    owner, line = ragged.owners(bounds), ragged.turns(bounds)
+    pulls = _pulls(chosen, most, rows, bounds, line, drafted, replica)
+    strongest = explain.strongest(pulls)[:, :, owner, line]
+    # Columns are numbered from the one that was asked for last.
+    which = np.where(strongest == NOWHERE, NOWHERE, edges[1:][owner] - 1 - strongest)
+    return number[np.arange(len(_EVENTFUL))[:, None], which]
+
+
+def _pulls(
     chosen: Sequence[Chosen],
-    recent: Sequence[Sequence[Interaction]],
+    faded: Floats,
     rows: Places,
     bounds: Places,
+    line: Places,
     drafted: Drafted,
     replica: Replica,
-) -> Places:
-    """The interactions that items rest on, by channel: int64 (CITED, ways, items), see `explain.strongest`."""
-    shoppers, doings = len(chosen), drafted.gathered.doings
-    events = doings.events[: shoppers + 1]
-    whose, number = ragged.owners(events), ragged.turns(events)
-    codes = np.full((shoppers, int(ragged.sizes_of(events).max())), NOWHERE)
-    codes[whose, number] = doings.items[: events[-1]] - doings.bounds[whose]
-    owner, line = ragged.owners(bounds), ragged.turns(bounds)
-    by_item = _pulls_of_items(rows, bounds, line, drafted, replica)
-    pulls = np.zeros((len(_EVENTFUL), shoppers, by_item.shape[2], codes.shape[1]))
-    pulls[1:] = np.take_along_axis(by_item, codes[None, :, None, :], axis=3)
-    each = zip(pulls[0], chosen, recent, ragged.parted(doings.weights, events), strict=True)
-    for near, one, events_of, weights in each:
-        tastes = drafted.tastes([event.item for event in events_of])
-        near[: len(one.rows), : len(tastes)] = explain.pull(one.vectors, tastes, weights, replica.half_lives.intent)
-    return explain.strongest(pulls, codes)[:, :, owner, line]
+) -> Floats:
+    """How what shoppers had pulls towards what was chosen.
 
-
-def _pulls_of_items(rows: Places, bounds: Places, line: Places, drafted: Drafted, replica: Replica) -> Floats:
-    """How what shoppers had pulls towards what was chosen, as neighbours and by others' sessions.
+    faded: float64 (asked,), what each item that was asked for weighs just now.
 
     Returns:
-        float64 (2, shoppers, lines, asked + 1), by `Doings.asked`; the last of these is nothing, and does not pull.
+        float64 (ways, shoppers, lines, asked), the last of `Doings.asked` first: the item that was had first.
     """
-    found, sizes = drafted.gathered, ragged.sizes_of(bounds)
-    looks, votes, edges = found.looks, found.votes, found.doings.bounds[: len(bounds)]
-    whose, column = ragged.owners(edges), ragged.turns(edges)
-    pulls = np.zeros((2, len(sizes), int(sizes.max()), int(ragged.sizes_of(edges).max()) + 1))
+    found, shoppers = drafted.gathered, len(chosen)
+    looks, votes, edges = found.looks, found.votes, found.doings.bounds[: shoppers + 1]
+    whose, asked = ragged.owners(edges), found.doings.asked[: edges[-1]]
+    column = edges[1:][whose] - 1 - np.arange(len(asked))
+    shape = shoppers, int(ragged.sizes_of(bounds).max()), int(ragged.sizes_of(edges).max())
+    pulls = np.zeros((len(_EVENTFUL), *shape))
+    names = [replica.items.ids[place] for place in asked.tolist()]
+    for near, one, begin, end in zip(pulls[0], chosen, edges.tolist(), edges[1:].tolist(), strict=False):
+        near[: len(one.rows), : end - begin] = one.vectors @ drafted.tastes(names[begin:end][::-1]).T
+    now = np.zeros((shoppers, 1, shape[2]))
+    now[whose, 0, column] = faded
+    pulls[0] = pulls[0].round(6) * now  # what rounding leaves of a right angle is no reason
     lines = _numbered(found.among_looks[rows], line, len(looks.places))
-    neighbours, asked, strengths = looks.pull(lines != NOWHERE, len(whose))
-    pulls[0, whose[asked], lines[neighbours], column[asked]] = strengths
-    theirs = ragged.located(found.doings.asked[: edges[-1]], edges, votes.places, votes.bounds, replica.items.scratch)
-    lines = _numbered(found.among_votes[rows], line, len(votes.places))[votes.members]
-    columns = _numbered(theirs, column, len(votes.places))[votes.members]
-    for number, (count, width) in enumerate(zip(sizes.tolist(), ragged.sizes_of(edges).tolist(), strict=True)):
-        own = slice(*found.alike.edges[number : number + 2])
-        pulls[1, number, :count, :width] = sessions.pull(found.alike, number, lines[own], columns[own], (count, width))
+    neighbours, had, strengths = looks.pull(lines != NOWHERE, len(asked))
+    pulls[1, whose[had], lines[neighbours], column[had]] = strengths
+    members = votes.members[: found.alike.edges[shoppers]]
+    theirs = ragged.located(asked, edges, votes.places, votes.bounds, replica.items.scratch)
+    lines = _numbered(found.among_votes[rows], line, len(votes.places))[members]
+    columns = _numbered(theirs, column, len(votes.places))[members]
+    pulls[2] = sessions.pull(found.alike, lines, columns, shape)
     return pulls
 
 

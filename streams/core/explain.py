@@ -12,7 +12,6 @@ from streams.core.channels import ORDER
 from streams.core.coldstart import in_words
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
-from streams.core.halflives import INTENT_HALF_LIFE
 from streams.core.items import Places
 from streams.core.policy import Channel
 from streams.core.profile import Profile
@@ -64,28 +63,6 @@ class Shares(NamedTuple):
     shares: Floats
 
 
-def pull(
-    vectors: npt.NDArray[np.float32],
-    recent_vectors: npt.NDArray[np.float32],
-    weights: Floats,
-    half_life: float = INTENT_HALF_LIFE,
-) -> npt.NDArray[np.float32]:
-    """How strongly each recent interaction pulls towards each item: cosine · weight · age, as intent weighs them.
-
-    Args:
-        vectors: float32 (n, dim), unit rows, of the items to explain.
-        recent_vectors: float32 (m, dim), of the interactions' items.
-        weights: float64 (m,), above 0, of the interactions, newest last.
-        half_life: of intent, in newer interactions.
-
-    Returns:
-        float32 (n, m).
-    """
-    ages = np.arange(len(weights) - 1, -1, -1)
-    faded = weights * 0.5 ** (ages / half_life)
-    return (vectors @ recent_vectors.T * faded).astype(np.float32)
-
-
 def shared(gains: Floats, ranks: npt.NDArray[np.integer], sayable: npt.NDArray[np.bool_]) -> Shares:
     """Which channels are the reasons of items, and how much.
 
@@ -107,25 +84,21 @@ def shared(gains: Floats, ranks: npt.NDArray[np.integer], sayable: npt.NDArray[n
     return Shares(np.count_nonzero(kept, axis=1), columns[kept], shares[kept])
 
 
-def strongest(pulls: Floats, codes: Places) -> Places:
-    """For each item at most `CITED` interactions that pull towards it, with different items, strongest first.
+def strongest(pulls: Floats) -> Places:
+    """The `CITED` that pull most, strongest first; of equal ones the first.
 
     Args:
-        pulls: float64 (ways, shoppers, n, m), of m interactions towards n items, in several ways to pull.
-        codes: int64 (shoppers, m), alike for interactions with the same item.
+        pulls: float64 (..., m), above 0 where there is one; written over.
 
     Returns:
-        int64 (CITED, ways, shoppers, n), numbers of the interactions; `NOWHERE` for none.
+        int64 (CITED, ...), which ones; `NOWHERE` for none.
     """
-    found = np.full((CITED, *pulls.shape[:3]), NOWHERE)
-    if not pulls.shape[3]:
-        return found
-    shoppers = np.arange(pulls.shape[1])[:, None]
-    for cited in found:
-        best = pulls.argmax(axis=3)
-        strengths = np.take_along_axis(pulls, best[..., None], axis=3)[..., 0]
-        np.copyto(cited, best, where=strengths > 0)
-        pulls = np.where(codes[:, None, :] == codes[shoppers, best][..., None], 0.0, pulls)
+    found = np.full((CITED, *pulls.shape[:-1]), NOWHERE)
+    if pulls.shape[-1]:
+        for cited in found:
+            best = pulls.argmax(axis=-1)[..., None]
+            np.copyto(cited, best[..., 0], where=np.take_along_axis(pulls, best, axis=-1)[..., 0] > 0)
+            np.put_along_axis(pulls, best, 0.0, axis=-1)
     return found
 
 

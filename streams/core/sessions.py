@@ -121,26 +121,27 @@ def weighed(weights: Floats, newer: Places, keep: float = KEEP) -> Floats:
     return counts
 
 
-def pull(alike: Alike, number: int, lines: Places, columns: Places, shape: tuple[int, int]) -> Floats:
-    """How much the rings of one shopper have both of some items and of others: sums of similarities.
+def pull(alike: Alike, lines: Places, columns: Places, shape: tuple[int, int, int]) -> Floats:
+    """How much the rings of each shopper have both of some items and of others: sums of similarities.
 
     Args:
-        alike: the rings.
-        number: the shopper's.
-        lines: int64 (members of the shopper's rings,), which of the ones each is, or `NOWHERE`.
+        alike: the rings, of so many shoppers at least.
+        lines: int64 (members of the shoppers' rings,), which of the ones each is, or `NOWHERE`.
         columns: the same of the others.
-        shape: how many there are of both.
+        shape: how many shoppers there are, and how many of both a shopper has at most.
 
     Returns:
         float64 `shape`.
     """
-    first, last = alike.bounds[number : number + 2]
-    ring = alike.ring[alike.edges[number] : alike.edges[number + 1]] - first
-    have, had = (np.zeros((last - first, width)) for width in shape)
+    bounds = alike.bounds[: shape[0] + 1].tolist()
+    have, had = (np.zeros((bounds[-1], width)) for width in shape[1:])
     for table, some in ((have, lines), (had, columns)):
         hits = np.flatnonzero(some != ragged.NOWHERE)
-        table[ring[hits], some[hits]] = 1.0
-    pulls: Floats = (have * alike.similarities[first:last, None]).T @ had
+        table[alike.ring[hits], some[hits]] = 1.0
+    have *= alike.similarities[: bounds[-1], None]
+    pulls = np.empty(shape)
+    for own, (begin, end) in zip(pulls, pairwise(bounds), strict=True):
+        np.matmul(have[begin:end].T, had[begin:end], out=own)
     return pulls
 
 

@@ -152,7 +152,7 @@ def test_scores_and_pulls(steps: Sequence[tuple[bytes, Session | None]], ring: R
         )
         for those in (NAMES, list(dict.fromkeys(recent)))
     )
-    by_item = pull(alike, 0, lines, columns, (len(NAMES), len(set(recent))))
+    (by_item,) = pull(alike, lines, columns, (1, len(NAMES), len(set(recent))))
     pulls = by_item[:, [list(dict.fromkeys(recent)).index(name) for name in recent]]
     for name, row in zip(NAMES, pulls, strict=True):
         both = [sum(s for shopper, s in near.items() if {name, other} <= set(left[shopper].items)) for other in recent]
