@@ -44,6 +44,9 @@ class Trace:
         score: None where it got none.
         rank: its place by score among the candidates, from 1; None where it got none.
         candidates: how many there were.
+        shown: how often, decayed, the shopper was shown it since they last did something for it.
+        faded: what that left of its score, 1 for all.
+        boost: what rules multiplied its score by, 1 for none.
         entry: its place in the list, with the reasons; None where it is not in there.
     """
 
@@ -53,6 +56,9 @@ class Trace:
     score: float | None
     rank: int | None
     candidates: int
+    shown: float
+    faded: float
+    boost: float
     entry: RecommendedItem | None
 
     def as_json(self) -> dict[str, Any]:
@@ -64,6 +70,9 @@ class Trace:
             "score": self.score,
             "rank_by_score": self.rank,
             "candidates": self.candidates,
+            "shown_in_vain": round(self.shown, 4),
+            "faded": round(self.faded, 6),
+            "boost": round(self.boost, 6),
             "rank": self.entry.rank if self.entry else None,
             "reasons": [reason.text for reason in self.entry.reasons] if self.entry else [],
         }
@@ -78,7 +87,7 @@ async def why(shopper: Shopper, item: str, replica: Replica, policy: Policy) -> 
     places = {name: place for place, name in enumerate(draft.ids(replica))}
     if item not in places:
         end, words = _barred(shopper, item, draft, replica, policy)
-        return Trace(end, words, {}, None, None, len(places), None)
+        return Trace(end, words, {}, None, None, len(places), 0.0, 1.0, 1.0, None)
     rank, score = places[item] + 1, float(draft.scores[places[item]])
     if item in entries:
         end, words = End.LISTED, f"number {entries[item].rank} of the list"
@@ -89,7 +98,10 @@ async def why(shopper: Shopper, item: str, replica: Replica, policy: Policy) -> 
     else:
         end, words = _passed_over(item, rank, list(entries), replica, policy)
     ranks = draft.ranks(int(draft.order[rank - 1]))
-    return Trace(end, words, ranks, round(score, 6), rank, len(places), entries.get(item))
+    shown = profiles.unanswered(shopper.profile, shopper.now, replica.half_lives).get(item, 0.0)
+    faded = policy.fatigue**shown
+    boost = float(draft.visit.eligible.factors([item])[0]) / faded if faded else 1.0
+    return Trace(end, words, ranks, round(score, 6), rank, len(places), shown, faded, boost, entries.get(item))
 
 
 def _barred(shopper: Shopper, item: str, draft: Draft, replica: Replica, policy: Policy) -> tuple[End, str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import time
 
 import click
 
@@ -33,7 +35,8 @@ def why(user: str, item: str, negated: bool, as_json: bool) -> None:
     """Say why an item is in a shopper's recommendations now, or where on the way it was dropped.
 
     The recommender itself is traced: over the topics as they are now, with the policy of the settings. Nearest items
-    are searched exactly. A shopper who is not known gets what a new one does.
+    are searched exactly. For a known shopper it is the moment of their last event; one who is not known gets what
+    somebody new would get now.
 
     \b
     Examples:
@@ -62,7 +65,8 @@ async def _trace(shop: Shop, user: str, item: str) -> Trace:
         await replication.load()
     finally:
         await replication.stop()
-    return await tracing.why(Shopper(profile, portrait.as_of(profile)), item, replica, policies.of(settings))
+    now = portrait.as_of(profile) or time.time_ns() // 1_000_000
+    return await tracing.why(Shopper(profile, now), item, replica, policies.of(settings))
 
 
 async def _exact(dim: int) -> ReplicaIndex:
@@ -72,6 +76,10 @@ async def _exact(dim: int) -> ReplicaIndex:
 def _in_words(trace: Trace, item: str) -> str:
     lines = [f"{click.style(item, bold=True)}: {trace.words}"]
     lines += [f"  {channel.value} brings it, number {rank} there" for channel, rank in trace.channels.items()]
+    if trace.faded < 1.0:
+        lines.append(f"  shown {trace.shown:.1f} times and not taken up: {trace.faded:.2g} of its score is left")
+    if not math.isclose(trace.boost, 1.0):
+        lines.append(f"  rules multiply its score by {trace.boost:.3g}")
     if trace.rank is not None:
         lines.append(f"  number {trace.rank} of {trace.candidates} candidates by score ({trace.score:g})")
     if trace.entry:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.brokers import until
 from tests.integration.shopkeeper import caught_up, desk, worker
 from tests.integration.upwell import upwell
 
-T0 = 1_700_000_000_000
+T0 = time.time_ns() // 1_000_000 - 3_600_000
 
 
 async def test_what_is_there_and_what_is_not(
@@ -33,14 +34,24 @@ async def test_what_is_there_and_what_is_not(
             body = {"id": name, "title": name, "price": 9.5, "available": available}
             await shop.put(shop_topics.catalogue, name, body)
         for number, (user, kind, item) in enumerate(
-            [("anna", "view", "red shirt"), ("bert", "purchase", "blue shirt")]
+            [
+                ("anna", "view", "red shirt"),
+                ("bert", "purchase", "blue shirt"),
+                ("anna", "impression", "blue shirt"),
+                ("anna", "impression", "blue shirt"),
+            ]
         ):
             event = {"id": f"e{number}", "type": kind, "time": T0 + number, "user": user, "item": item}
             await shop.put(shop_topics.events, user, event)
         await until(idle, 60)
     code, trace = await why("blue shirt")
     assert (code, trace["end"]) == (0, "listed")
-    assert set(trace["channels"]) == {"content", "popular"}
+    assert {"content", "popular"} <= set(trace["channels"])
+    assert trace["shown_in_vain"] == pytest.approx(2.0, abs=1e-3)
+    code, out, _ = await asyncio.to_thread(upwell, settings, bootstrap, "why", "anna", "blue shirt")
+    assert "shown 2.0 times and not taken up: 0.81 of its score is left" in out
+    code, out, _ = await asyncio.to_thread(upwell, settings, bootstrap, "why", "nobody", "blue shirt")
+    assert "arrivals brings it" in out  # for somebody new it is now, not the beginning of time
     code, trace = await why("sold out shirt", "--not")
     assert (code, trace["end"]) == (0, "unavailable")
     assert (await why("sold out shirt"))[0] == 1

@@ -1,21 +1,24 @@
 """The trace of an item ends where the recommender left it."""
 
 import asyncio
+import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core import profile as profiles
 from streams.core.policy import Channel, Policy
-from streams.core.profile import Profile
+from streams.core.profile import Profile, fold
 from streams.core.rules import parse_all
 from streams.core.rules import syntax as s
+from streams.edge import AcceptedEvent, accept_event
 from streams.recommender import Shopper, recommend
 from streams.why import End, Trace, why
 from tests.property.rulebook import holds, rules
-from tests.property.test_rules_hold import GOODS, ITEMS, SHOP, _profile, _row, deeds
-from tests.unit.records import NOW
+from tests.property.test_rules_hold import DAY, GOODS, ITEMS, SHOP, _profile, _row, deeds
+from tests.unit.records import LIMITS, NOW, event
 
 
 def traced(item: str, profile: Profile, policy: Policy) -> Trace:
@@ -52,6 +55,8 @@ def test_a_trace_ends_where_the_list_says(
         assert trace.channels
         assert trace.rank is not None
         assert 1 <= trace.rank <= trace.candidates
+        boosts = [one.factor for one in drawn if isinstance(one, s.Boost) and holds(one.condition, _row(item, profile))]
+        assert trace.boost == pytest.approx(math.prod(boosts))
     if trace.end is End.CAP:
         assert any(isinstance(rule, s.Cap) for rule in drawn)
         assert len(slate.items) <= size
@@ -84,3 +89,19 @@ def test_every_way_can_end() -> None:
     assert second.words.startswith("number 2 by score")
     capped = [traced(name, nobody, Policy(size=3, diversity=1.0, rules=parse_all(["cap brand 1"]))) for name in ITEMS]
     assert End.CAP in {trace.end for trace in capped}
+
+
+def test_what_was_shown_in_vain_is_told() -> None:
+    shown = [event(n, type="impression", item=ITEMS[3], time=NOW - DAY) for n in range(4)]
+    shown.append(event(4, type="view", item=ITEMS[2], time=NOW - 2 * DAY))
+    accepted = [accept_event(record, LIMITS) for record in shown]
+    profile = fold(Profile(), [one.arrival for one in accepted if isinstance(one, AcceptedEvent)])
+    trace, plain = (traced(ITEMS[3], profile, Policy(fatigue=fatigue, ranker=False)) for fatigue in (0.5, 1.0))
+    times = 4 * 0.5 ** (1 / 3)
+    assert trace.shown == pytest.approx(times)
+    assert trace.faded == pytest.approx(0.5**times)
+    assert trace.boost == pytest.approx(1.0)
+    assert trace.score is not None
+    assert plain.score is not None
+    assert trace.score == pytest.approx(plain.score * trace.faded, abs=1e-6)
+    assert plain.faded == 1.0
