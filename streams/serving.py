@@ -17,6 +17,7 @@ import numpy as np
 from encoders.base import EncoderError
 from index.attributes import ID, Filter
 from index.base import Vectors
+from streams.clock import now_ms
 from streams.core.eligible import Eligibility
 from streams.core.events import WEIGHTS, Arrival, EventType, Interaction
 from streams.core.policy import Policy
@@ -141,8 +142,12 @@ class Serving:
     async def _alike(self, shoppers: Sequence[str], wish: Wish, replica: Replica) -> list[Answer]:
         shared = dict(replica.as_of)
         known = [self._profiles().get(shopper) for shopper in shoppers]
-        profiles = [_with_context(profile, wish.context) for profile, _ in known]
-        asked = [Shopper(profile, as_of(profile)) for profile in profiles]
+        # Of somebody new nothing has happened yet: it is the present that tells what is new, and what fades.
+        nows = [as_of(profile) or now_ms() for profile, _ in known]
+        asked = [
+            Shopper(_with_context(profile, wish.context, now), now)
+            for (profile, _), now in zip(known, nows, strict=True)
+        ]
         slates = await recommend(asked, replica, self._policy(wish))
         return [
             Answer(
@@ -356,11 +361,11 @@ class TextSearch:
         self._encoders[model] = encoder
 
 
-def _with_context(profile: Profile, items: Sequence[str]) -> Profile:
-    """The profile as if the shopper had just viewed some items, the last one last."""
+def _with_context(profile: Profile, items: Sequence[str], now: int) -> Profile:
+    """The profile as if the shopper had viewed some items now (Unix milliseconds), the last one last."""
     if not items:
         return profile
-    now, weight = as_of(profile), WEIGHTS[EventType.VIEW]
+    weight = WEIGHTS[EventType.VIEW]
     views = [
         Arrival(profile.offset + place, "", Interaction(item, EventType.VIEW, weight, now))
         for place, item in enumerate(items, start=1)

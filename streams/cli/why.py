@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import time
 
 import click
 
@@ -12,6 +11,7 @@ from streams import changelogs, codecs, policies, portrait
 from streams import why as tracing
 from streams.cli.shop import Shop
 from streams.cli.waiting import waiting
+from streams.clock import now_ms
 from streams.core.profile import Profile
 from streams.edge import limits_of
 from streams.errors import UpwellError
@@ -65,7 +65,7 @@ async def _trace(shop: Shop, user: str, item: str) -> Trace:
         await replication.load()
     finally:
         await replication.stop()
-    now = portrait.as_of(profile) or time.time_ns() // 1_000_000
+    now = portrait.as_of(profile) or now_ms()
     return await tracing.why(Shopper(profile, now), item, replica, policies.of(settings))
 
 

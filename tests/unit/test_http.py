@@ -17,7 +17,7 @@ from streams.web.admission import Buckets
 from streams.web.probes import HEALTH
 from tests.brokers import until
 from tests.unit.http_shop import Company, HttpShop, TitleEncoder
-from tests.unit.records import event
+from tests.unit.records import NOW, event
 
 LINES = {"Content-Type": "application/x-ndjson"}
 
@@ -69,6 +69,21 @@ async def test_context_tells_of_a_shopper_nobody_knows(shop: HttpShop) -> None:
         assert "rye bread" in cited
         async with http.get("/v1/users/nobody/recommendations") as response:
             assert (await response.json())["stage"] == "popularity"  # nothing of it was kept
+
+
+async def test_for_a_shopper_nobody_knows_it_is_now(shop: HttpShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = NOW + 3_600_000
+    monkeypatch.setattr("streams.serving.now_ms", lambda: now)
+    path = "/v1/users/nobody/recommendations"
+    async with shop.client() as http, http.get(path) as cold, http.get(f"{path}?context=coffee") as warm:
+        reasons = [
+            [reason for item in (await response.json())["items"] for reason in item["reasons"]]
+            for response in (cold, warm)
+        ]
+    assert "arrivals" in {reason["channel"] for reason in reasons[0]}
+    cited = [(reason["text"], one["time"]) for reason in reasons[1] for one in reason.get("because", [])]
+    assert cited
+    assert all(time == now and "viewed on 2023-11-14" in text for text, time in cited)
 
 
 async def test_what_a_request_wants_is_heard(shop: HttpShop) -> None:
