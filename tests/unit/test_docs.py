@@ -67,7 +67,7 @@ def test_only_measurements_stand_outside_of_the_blocks_that_are_run() -> None:
     assert len(indented) > 5
     for page, line in indented:
         named = re.search(r"python (?:-m benchmarks\.(\w+)|benchmarks/(\w+)\.py)", line)
-        assert named or line == "pip install 'upwell[numkong,peers]'", f"{page}: {line} is in no block that is run"
+        assert named or line == "pip install 'upwell[cpu,peers]'", f"{page}: {line} is in no block that is run"
         if named:
             source = (ROOT / "benchmarks" / f"{named[1] or named[2]}.py").read_text()
             assert [option for option in re.findall(r"--[a-z-]+", line) if f'"{option}"' not in source] == [], line
