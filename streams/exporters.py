@@ -15,6 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from streams import changelogs, codecs, follow, portrait
+from streams.core.halflives import HalfLives
 from streams.errors import ConfigError, DataError
 from streams.follow import Progress
 from streams.records import Recommendation
@@ -35,7 +36,9 @@ class What(StrEnum):
     RECOMMENDATIONS = "recommendations"
 
 
-def rows(consumer: AIOKafkaConsumer, contract: Topics, what: What, slot: str, progress: Progress) -> AsyncIterator[Row]:
+def rows(
+    consumer: AIOKafkaConsumer, contract: Topics, what: What, slot: str, progress: Progress, half_lives: HalfLives
+) -> AsyncIterator[Row]:
     """The rows of an export.
 
     Args:
@@ -44,13 +47,14 @@ def rows(consumer: AIOKafkaConsumer, contract: Topics, what: What, slot: str, pr
         what: to export.
         slot: the table of embeddings whose model serves.
         progress: told how far it is.
+        half_lives: those of the shop.
 
     Raises:
         ContractError: a row is of another version.
     """
     match what:
         case What.PROFILES:
-            return _profiles(consumer, contract.profiles, progress)
+            return _profiles(consumer, contract.profiles, progress, half_lives)
         case What.VECTORS:
             return _vectors(consumer, contract.slots[slot], progress)
     return _recommendations(consumer, contract.recommendations, progress)
@@ -140,12 +144,14 @@ def schema(what: What) -> Any:
     })  # fmt: skip
 
 
-async def _profiles(consumer: AIOKafkaConsumer, topic: Topic, progress: Progress) -> AsyncIterator[Row]:
+async def _profiles(
+    consumer: AIOKafkaConsumer, topic: Topic, progress: Progress, half_lives: HalfLives
+) -> AsyncIterator[Row]:
     """One row a shopper, with what has moved to them from their anonymous ids."""
     async for part in changelogs.parts_of(consumer, topic, progress=progress):
         for user in sorted({key.removeprefix(_JOINED).decode() for _, key in part}):
             for partition, profile in codecs.wholes(part, user).items():
-                told = portrait.as_json(profile, {})
+                told = portrait.as_json(profile, {}, half_lives)
                 yield told | {
                     "user": user,
                     "partition": partition,

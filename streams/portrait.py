@@ -7,6 +7,7 @@ from streams.core import candidates, decay
 from streams.core import profile as profiles
 from streams.core.coldstart import Stage
 from streams.core.events import Interaction
+from streams.core.halflives import HALF_LIVES, HalfLives
 from streams.core.profile import RING, Interest, Profile
 from streams.views import moment
 
@@ -17,9 +18,9 @@ Titles = Mapping[str, str]
 """Item id → title."""
 
 
-def stage(profile: Profile, now: int) -> Stage:
+def stage(profile: Profile, now: int, half_lives: HalfLives = HALF_LIVES) -> Stage:
     """Where recommendations would come from; `segment` only if enough is known of that of the attributes."""
-    if profiles.interests(profile, now):
+    if profiles.interests(profile, now, half_lives):
         return Stage.PROFILE
     return Stage.SEGMENT if profile.attributes else Stage.POPULARITY
 
@@ -29,21 +30,25 @@ def as_of(profile: Profile) -> int:
     return max((ring[-1].time for ring in (profile.recent, profile.shown) if ring), default=0)
 
 
-def in_words(profile: Profile, titles: Titles) -> str:
-    """Several lines for people."""
+def in_words(profile: Profile, titles: Titles, half_lives: HalfLives = HALF_LIVES) -> str:
+    """Several lines for people. `half_lives`: those of the shop."""
     now = as_of(profile)
+    rung = stage(profile, now, half_lives)
     return "\n".join([
-        f"stage: {stage(profile, now)}",
+        f"stage: {rung}" + (", or popularity while little is known of it" if rung is Stage.SEGMENT else ""),
         *_section("attributes", [f"{name}: {known.value}" for name, known in sorted(profile.attributes.items())]),
         *_section(
             f"recent, newest first ({len(profile.recent)} of at most {RING})",
             [_interaction(interaction, titles) for interaction in reversed(profile.recent)],
         ),
         *_section("habits, strongest first", [_habit(profile, item, now, titles) for item in _habits(profile, now)]),
-        *_section("was otherwise for, most first", [_weighed(w, i, titles) for i, w in _most(_past(profile, now))]),
+        *_section(
+            "was for, purchases left out, most first",
+            [_weighed(weight, item, titles) for item, weight in _most(_past(profile, now))],
+        ),
         *(
             line
-            for interest in profiles.interests(profile, now)
+            for interest in profiles.interests(profile, now, half_lives)
             for line in _section(
                 f"would search for what is like ({interest.name})",
                 [_weighed(weight, item, titles) for item, weight in _strongest(interest)],
@@ -53,19 +58,19 @@ def in_words(profile: Profile, titles: Titles) -> str:
         *_section("would leave out, in the cart", [_named(i, titles) for i in sorted(profiles.in_cart(profile))]),
         *_section(
             "was shown and not taken up, most often first",
-            [_weighed(w, i, titles) for i, w in _most(profiles.unanswered(profile, now))],
+            [_weighed(w, i, titles) for i, w in _most(profiles.unanswered(profile, now, half_lives))],
         ),
         *_section("has logged in as", [profile.alias.user] if profile.alias else []),
     ])  # fmt: skip
 
 
-def as_json(profile: Profile, titles: Titles) -> dict[str, Any]:
+def as_json(profile: Profile, titles: Titles, half_lives: HalfLives = HALF_LIVES) -> dict[str, Any]:
     """The same for programs, nothing left out. Times in Unix milliseconds; `strength` is a decayed count."""
     now = as_of(profile)
     return {
         "offset": profile.offset,
         "time": now,
-        "stage": stage(profile, now),
+        "stage": stage(profile, now, half_lives),
         "recent": [interaction._asdict() | _title(interaction.item, titles) for interaction in profile.recent],
         "habits": [
             {"item": item, "strength": _strength(profile, item, now)}
@@ -77,7 +82,7 @@ def as_json(profile: Profile, titles: Titles) -> dict[str, Any]:
             interest.name: [
                 {"item": item, "weight": weight} | _title(item, titles) for item, weight in _strongest(interest)
             ]
-            for interest in profiles.interests(profile, now)
+            for interest in profiles.interests(profile, now, half_lives)
         },
         "past": [{"item": i, "weight": w} | _title(i, titles) for i, w in _most(_past(profile, now))],
         "attributes": {name: known._asdict() for name, known in sorted(profile.attributes.items())},
@@ -85,7 +90,7 @@ def as_json(profile: Profile, titles: Titles) -> dict[str, Any]:
         "in_cart": sorted(profiles.in_cart(profile)),
         "unanswered": [
             {"item": i, "impressions": count} | _title(i, titles)
-            for i, count in _most(profiles.unanswered(profile, now))
+            for i, count in _most(profiles.unanswered(profile, now, half_lives))
         ],
         "logged_in_as": profile.alias.user if profile.alias else None,
         "remembered_event_ids": len(profile.seen),
@@ -114,7 +119,8 @@ def _habit(profile: Profile, item: str, now: int, titles: Titles) -> str:
     habit = profile.habits[item]
     often = "once" if habit.purchases == 1 else f"{habit.purchases} times, first on {moment(habit.first)[:10]}"
     strength = _strength(profile, item, now)
-    return f"{_named(item, titles)}  bought {often}, last on {moment(habit.last)[:10]}; counts {strength:.2f} now"
+    counts = f"counts {strength:.2f} now{', as half a habit' if habit.purchases == 1 else ''}"
+    return f"{_named(item, titles)}  bought {often}, last on {moment(habit.last)[:10]}; {counts}"
 
 
 def _past(profile: Profile, now: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from streams import exporters, modelplan
 from streams.cli.shop import Shop
+from streams.edge import limits_of
 from streams.errors import DataError
 from streams.exporters import What, Writer
 
@@ -57,5 +58,6 @@ async def _export(shop: Shop, what: What, writer: Writer) -> None:
             bars.update(bar, completed=done, total=total)
 
         async with shop.reader() as consumer:
-            async for row in exporters.rows(consumer, shop.topics, what, slot, tell):
+            half_lives = limits_of(shop.settings).half_lives
+            async for row in exporters.rows(consumer, shop.topics, what, slot, tell, half_lives):
                 writer.add(row)

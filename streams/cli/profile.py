@@ -52,13 +52,14 @@ def profile(user: str, at: int | None, as_json: bool) -> None:
             if at is not None
             else f"{shop.topics.profiles.name} has no row of this shopper; has a worker seen an event of theirs?"
         )
+    half_lives = limits_of(shop.settings).half_lives
     for partition, known in found.items():
         if as_json:
-            row = {"user": user, "partition": partition} | portrait.as_json(known, titles)
+            row = {"user": user, "partition": partition} | portrait.as_json(known, titles, half_lives)
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
             click.echo(f"{click.style(user, bold=True)} · {shop.topics.events.name}/{partition} @ {known.offset}")
-            click.echo(portrait.in_words(known, titles))
+            click.echo(portrait.in_words(known, titles, half_lives))
     if len(found) > 1 and not as_json:
         click.echo(
             "Note: this shopper's events are on several partitions: their producers disagree on the partitioner."

@@ -4,6 +4,7 @@ import pytest
 
 from streams import portrait
 from streams.core.events import WEIGHTS, Alias, Arrival, EventType, Interaction, Known
+from streams.core.halflives import HalfLives
 from streams.core.profile import Profile, fold
 
 DAY = 86_400_000
@@ -42,7 +43,7 @@ def test_in_words() -> None:
         "  2023-11-14 22:13:20  purchase    Whole milk (milk)",
         "habits, strongest first:",
         "  Whole milk (milk)  bought 2 times, first on 2023-11-14, last on 2023-11-16; counts 1.93 now",
-        "was otherwise for, most first:",
+        "was for, purchases left out, most first:",
         "   +0.60  Cordless drill (drill)",
         "would search for what is like (intent):",
         "   +1.42  Whole milk (milk)",
@@ -55,6 +56,21 @@ def test_in_words() -> None:
         "would leave out, in the cart:",
         "  Cordless drill (drill)",
     ]
+
+
+def test_the_half_lives_of_the_shop_hold() -> None:
+    slow, fast = (portrait.as_json(SHOPPER, {}, HalfLives(intent=intent)) for intent in (1e9, 1.0))
+    assert [round(row["weight"], 2) for row in slow["interests"]["intent"]] == [2.0, -1.0, 0.6]
+    assert [round(row["weight"], 2) for row in fast["interests"]["intent"]] == [0.51, -0.5, 0.31]
+    shown = profile((EventType.IMPRESSION, "milk"), (EventType.VIEW, "drill"))
+    (gone,) = portrait.as_json(shown, {}, HalfLives(impressions_ms=DAY))["unanswered"]
+    assert gone["impressions"] == pytest.approx(0.5)
+    assert "   +0.50  milk" in portrait.in_words(shown, {}, HalfLives(impressions_ms=DAY))
+
+
+def test_what_was_bought_once_is_half_a_habit() -> None:
+    told = portrait.in_words(profile((EventType.PURCHASE, "milk")), {})
+    assert "  milk  bought once, last on 2023-11-14; counts 0.50 now, as half a habit" in told.splitlines()
 
 
 def test_of_many_things_the_first_are_told() -> None:
@@ -71,7 +87,9 @@ def test_who_has_only_looked_around_is_told_what_is_popular() -> None:
 
 def test_who_has_only_told_of_themselves_is_in_a_segment() -> None:
     told = Profile(attributes={"country": Known(T0, "CH"), "age": Known(T0, "30")})
-    assert portrait.in_words(told, {}).splitlines() == ["stage: segment", "attributes:", "  age: 30", "  country: CH"]
+    stage, *known = portrait.in_words(told, {}).splitlines()
+    assert stage == "stage: segment, or popularity while little is known of it"
+    assert known == ["attributes:", "  age: 30", "  country: CH"]
     assert portrait.as_json(told, {})["attributes"]["age"] == {"time": T0, "value": "30"}
 
 
