@@ -54,7 +54,11 @@ class Options(TypedDict):
 @click.command()
 @click.argument("paths", metavar="LOG...", nargs=-1)
 @click.option("--topics", is_flag=True, help="Read the shop's topics instead of files.")
-@click.option("--until", type=PlaceParam(), help="With --topics: end before this offset of the events, or this time.")
+@click.option(
+    "--until",
+    type=PlaceParam(),
+    help="With --topics: end before this offset of each partition of the events, or before this time of Kafka's.",
+)
 @click.option("--policy", default="default", show_default=True, help="Name of a policy, or its .toml or .json file.")
 @click.option("--against", multiple=True, help="Another policy to hold it against (may be repeated).")
 @click.option(
@@ -76,7 +80,11 @@ class Options(TypedDict):
 @click.option(
     "--from", "start", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share to learn first."
 )
-@click.option("--since", type=TimeParam(), help="Predict only what happened then or later.")
+@click.option(
+    "--since",
+    type=TimeParam(),
+    help="Predict only what happened then or later, by the events' own time; --from holds beside it.",
+)
 @click.option(
     "--limit", type=click.IntRange(min=1), help="Predict so many sets, drawn at random (the same every time)."
 )
@@ -105,7 +113,7 @@ def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
       upwell evaluate catalogue.jsonl events.jsonl
       upwell evaluate --targets first-time --limit 2000 catalogue.jsonl events.jsonl
       upwell evaluate --policy mine.toml --against default --json catalogue.jsonl events.jsonl
-      upwell evaluate --topics --since 2026-01-05 --html evaluation.html
+      upwell evaluate --topics --from 0 --since 2026-01-05 --html evaluation.html
     """
     if bool(paths) == options["topics"]:
         raise click.UsageError("name the files of the log, or say --topics: one of the two")
@@ -133,19 +141,22 @@ def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
         log = asyncio.run(_read(paths, configured, console))
     findings = asyncio.run(_run(log, wanted, configured, encoder, console))
     about = _about(log, wanted, findings, encoder) | ({"exploration": exploration.as_json()} if exploration else {})
-    _tell(findings, about, options)
-    if exploration and not options["as_json"]:
-        console.print(exploration.in_words(), markup=False)
+    notes = [*findings.notes, *([exploration.in_words()] if exploration else [])]
+    _tell(findings, about, notes, options)
+    if not options["as_json"]:
+        for note in notes:
+            console.print(note, markup=False)
     if log.bad:
-        raise DataError(f"{log.bad} bad lines, listed above, were left out")
+        lines = "1 bad line, listed above, was" if log.bad == 1 else f"{log.bad:,} bad lines, listed above, were"
+        raise DataError(f"{lines} left out")
 
 
-def _tell(findings: Findings, about: dict[str, Any], options: Options) -> None:
+def _tell(findings: Findings, about: dict[str, Any], notes: Sequence[str], options: Options) -> None:
     trial, verdict = findings.trial, findings.verdict
     if options["html"] or options["users"]:
         everyone = users.by_user(trial, findings.places)
         if options["html"]:
-            _write(options["html"], page.page(trial, verdict, about, options["part"], everyone).encode())
+            _write(options["html"], page.page(trial, verdict, about, options["part"], everyone, notes).encode())
         if options["users"]:
             _write(options["users"], b"".join(msgspec.json.encode(user.as_json()) + b"\n" for user in everyone))
     if options["as_json"]:
@@ -172,7 +183,8 @@ async def _recorded(shop: Shop, until: Place) -> tuple[Log, Exploration]:
     names = TOPICS.catalogue.name, TOPICS.events.name
     async with shop.reader() as consumer:
         log = await recorded.read(consumer, shop.topics, until, limits_of(shop.settings), names)
-        return log, explored.judge(await recorded.recommendations(consumer, shop.topics), log)
+        sent = recorded.before(await recorded.recommendations(consumer, shop.topics), until)
+        return log, explored.judge(sent, log)
 
 
 async def _read(paths: Sequence[str], configured: Settings, console: Console) -> Log:
@@ -212,4 +224,5 @@ def _about(log: Log, wanted: Study, findings: Findings, encoder: ItemEncoder) ->
         },
         "model": encoder.id,
         "policies": [policies.as_json(policy) for policy in wanted.policies],
+        "notes": findings.notes,
     }

@@ -44,12 +44,12 @@ class Exploration(NamedTuple):
         parts = [
             f"{name} {one.snips.value:.4f} [{one.snips.interval.low:.4f}, {one.snips.interval.high:.4f}]"
             if one.snips
-            else f"{name} unknown ({one.effective:.0f} effective looks of {ENOUGH:.0f})"
+            else f"{name} unknown ({one.effective:.0f} effective looks, {ENOUGH:.0f} are needed)"
             for name, one in (("never", self.never), ("always", self.always))
         ]
         return (
-            f"Exploration: {self.fresh:,} of {self.never.looks:,} places explored; "
-            f"the shopper dealt with what was there within a week (SNIPS): {', '.join(parts)}"
+            f"Exploration: {self.fresh:,} of {self.never.looks:,} last places explored. Share of them that the shopper "
+            f"dealt with within a week, if exploring were done (SNIPS): {', '.join(parts)}"
         )
 
 

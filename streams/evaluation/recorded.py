@@ -1,6 +1,7 @@
 """A log from the topics of a running shop instead of files."""
 
 import contextlib
+from collections.abc import Iterable
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
@@ -28,6 +29,16 @@ async def recommendations(consumer: AIOKafkaConsumer, contract: Topics) -> list[
             with contextlib.suppress(msgspec.DecodeError):
                 found.append(_decode(record.value))
     return found
+
+
+def before(sent: Iterable[Recommendation], until: Place) -> list[Recommendation]:
+    """Those that came of events before a place: of what became of later ones a log up to there knows nothing."""
+    return [
+        one
+        for one in sent
+        if (until.offset is None or one.trigger.offset < until.offset)
+        and (until.time is None or one.trigger.timestamp < until.time)
+    ]
 
 
 async def read(

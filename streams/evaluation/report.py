@@ -17,7 +17,17 @@ SHOWN = (("hit_rate", 20), ("recall", 20), ("mrr", 20), ("ndcg", 20), ("found", 
 LED = (("ndcg", 20), ("found", 20))
 """Columns of the last one."""
 
-HEADS = {"hit_rate": "HitRate", "recall": "Recall", "mrr": "MRR", "ndcg": "NDCG", "found": "Found"}
+_WIDTH = 80
+"""Columns of a terminal."""
+
+HEADS = {
+    "hit_rate": "HitRate",
+    "recall": "Recall",
+    "mrr": "MRR",
+    "ndcg": "NDCG",
+    "found": "Found",
+    "found_ndcg": "found NDCG",
+}
 
 
 def as_json(trial: Trial, verdict: Verdict, about: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +122,7 @@ def _leads(verdict: Verdict, shown: str) -> Table:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
+    table.min_width = min(len(title), _WIDTH)  # or the title would be broken at the width of the columns
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     return table

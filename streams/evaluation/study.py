@@ -8,7 +8,7 @@ from streams.agents.ranker import Learning
 from streams.core.policy import Policy
 from streams.edge import Limits
 from streams.errors import DataError
-from streams.evaluation import baselines, prequential, questions
+from streams.evaluation import baselines, prequential, questions, ruled
 from streams.evaluation.judge import Verdict, judge
 from streams.evaluation.log import Log
 from streams.evaluation.past import Past
@@ -40,11 +40,16 @@ class Study:
 
 
 class Findings(NamedTuple):
-    """What came of it. `places`: the items that can be recommended, with their places in the catalogue."""
+    """What came of it.
+
+    `places`: the items that can be recommended, with their places in the catalogue. `notes`: what is worth knowing of
+    the policies' rules, in words.
+    """
 
     trial: Trial
     verdict: Verdict
     places: dict[str, int]
+    notes: list[str]
 
 
 async def evaluate(
@@ -74,7 +79,9 @@ async def evaluate(
     ]
     contenders += baselines.build(study.baselines, past, vectors)
     trial = await prequential.run(log, asked, study.reading, contenders, past, tick)
-    return Findings(trial, judge(trial, places, vectors), places)
+    facts = [state.replica.facts[item] for item in items]
+    notes = [note for policy in study.policies for note in ruled.notes(policy, items, facts)]
+    return Findings(trial, judge(trial, places, vectors), places, notes)
 
 
 def _names(policies: Sequence[Policy]) -> list[str]:

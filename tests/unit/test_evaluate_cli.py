@@ -1,7 +1,9 @@
 """`upwell evaluate` from the command line, over files."""
 
 import json
+import re
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from streams.cli.evaluate import evaluate
 from streams.errors import DataError
-from streams.evaluation.baselines import QUICK
+from streams.evaluation.baselines import NAMES, QUICK
+from streams.evaluation.glossary import BASELINES, METRICS
 from tests.unit.recorded import DAY, GOODS, START, Line, lines
 
 
@@ -89,6 +92,46 @@ def test_a_page_needs_nothing_else_and_users_are_told_apart(shop: str, tmp_path:
         assert mean == pytest.approx(figures[name]["ndcg@20"]["value"], abs=1e-5)
 
 
+def test_a_page_says_what_was_compared_and_what_it_means(shop: str, tmp_path: Path) -> None:
+    page, policy = tmp_path / "page.html", tmp_path / "mine.toml"
+    policy.write_text(
+        "diversity = 0.5\nchannel_weights = { content = 2.0, popular = 0.25 }\nrules = ['exclude price > 9']\n"
+    )
+    result = _run("--policy", str(policy), "--baselines", ",".join(NAMES), "--limit", "9", "--html", str(page), shop)
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    terms = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    assert terms.keys() == {"mine", *BASELINES, *METRICS}
+    assert BASELINES.keys() == set(NAMES)
+    assert terms["mine"].startswith(
+        "diversity = 0.5; rules = exclude price &gt; 9.0; arrivals is off; buy_again is off; content weighs 2; "
+    )
+    assert "Targets are all items of a set after the first 50% of the events; of the sets, 9 at most" in text
+    for head in re.findall("<th>([^<]+)</th>", text):
+        assert any(head.lower().split("@")[0].split(" ")[0] in name.lower() for name in METRICS), head
+
+
+def test_rules_that_say_nothing_are_told(shop: str, tmp_path: Path) -> None:
+    policy, page = tmp_path / "odd.toml", tmp_path / "page.html"
+    policy.write_text(
+        """rules = ['exclude brand = "acmee"', 'exclude not purchased', 'include category = "Grocery"']"""
+    )
+    result = _run("--policy", str(policy), "--baselines", "", "--html", str(page), shop)
+    count = len(GOODS)
+    told = [
+        f'odd: rule 1 holds for none of {count} items: exclude brand = "acmee"',
+        f'odd: rule 3 holds for none of {count} items: include category = "Grocery"',
+        f"odd: its rules leave 0 of {count} items, for lists of 20",
+    ]
+    assert result.stderr.splitlines() == told
+    assert all(escape(note) in page.read_text() for note in told)
+    assert json.loads(_run("--json", "--policy", str(policy), "--baselines", "", shop).stdout)["notes"] == told
+
+
+def test_a_title_is_one_line(shop: str) -> None:
+    assert "At 20, users with a past: 30 sets, 30 targets, 5 users" in _run("--baselines", "", shop).stdout
+
+
 def test_only_what_is_late_enough_is_predicted(shop: str) -> None:
     late = datetime.fromtimestamp((START + 13 * DAY) / 1000, UTC).isoformat()
     found = json.loads(_run("--json", "--from", "0", "--since", late, shop).stdout)
@@ -117,7 +160,7 @@ def test_bad_lines_are_left_out_and_told(tmp_path: Path) -> None:
     path = _file(tmp_path, [*lines([("anna", day, "milk") for day in range(6)]), {"type": "view"}])
     result = _run("--json", path)
     assert isinstance(result.exception, DataError)
-    assert "1 bad lines" in str(result.exception)
+    assert str(result.exception) == "1 bad line, listed above, was left out"
     assert json.loads(result.stdout)["log"] == {"events": 6, "users": 1, "items": len(GOODS), "bad_lines": 1}
     assert f"{path}:15:" in result.stderr
 

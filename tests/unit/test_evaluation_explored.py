@@ -6,6 +6,8 @@ from msgspec import structs
 
 from streams.core.events import EventType
 from streams.evaluation.explored import judge
+from streams.evaluation.recorded import before
+from streams.history import Place
 from streams.records import Reason, Recommendation, RecommendedItem, Trigger
 from tests.unit.recorded import DAY, GOODS, START, event_line, item_line, log_of
 
@@ -54,7 +56,7 @@ def test_too_few_looks_say_nothing() -> None:
     found = judge(sent, log_of(lines))
     assert found.never.snips is None
     assert found.as_json()["always"]["ips"] is None
-    assert "unknown" in found.in_words()
+    assert "never unknown (39 effective looks, 100 are needed)" in found.in_words()
 
 
 def test_what_was_not_drawn_or_cannot_be_judged_is_no_look() -> None:
@@ -64,3 +66,14 @@ def test_what_was_not_drawn_or_cannot_be_judged_is_no_look() -> None:
     alone = _sent(98, "user2", 1.0, "milk", fresh=True, policy="never seen without exploring")
     assert judge([*sent, unlogged, alone], log_of(lines)).never.looks == 10
     assert judge([], log_of(lines)).never.looks == 0
+
+
+def test_what_came_later_than_the_log_ends_is_left_out() -> None:
+    sent, lines = _history(4_000)
+    until = 3_000
+    early = before(sent, Place(offset=until))
+    assert early == sent[:until]
+    assert judge(early, log_of(lines)).never.looks == until
+    middle = sent[7].trigger.timestamp
+    assert before(sent, Place(time=middle)) == []
+    assert before(sent, Place(time=middle + 1)) == before(sent, Place()) == sent

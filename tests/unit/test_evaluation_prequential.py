@@ -182,7 +182,7 @@ def test_first_time_lists_hold_nothing_that_the_user_had() -> None:
 def test_a_policy_may_be_held_against_itself_under_another_name() -> None:
     log = shopping(_some_shopping())
     study = Study([Policy(), Policy()], (), Reading(start=0.0))
-    trial, verdict, _ = asyncio.run(evaluate(log, study, LIMITS, ItemEncoder(HashingEncoder())))
+    trial, verdict, *_ = asyncio.run(evaluate(log, study, LIMITS, ItemEncoder(HashingEncoder())))
     assert (trial.answers["default"].lists == trial.answers["default (2)"].lists).all()
     lead = verdict.slices["all"].leads["default (2)"]["ndcg", 20]
     assert lead == (0.0, (0.0, 0.0))
