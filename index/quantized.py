@@ -18,8 +18,6 @@ _HEADROOM = 1.25
 _OVERFETCH, _EXTRA, _RETRY = 1.25, 32, 4
 _SIGMAS = 6.0
 _QUANTIZE_AT_ONCE = 4096
-_AT_ONCE = 64  # queries: they share the reading of the codes, …
-_CACHED = 12 << 20  # … which costs nothing for so many bytes of them, and fewer scores are nearer at hand
 _FEW = 2000  # rows, below which a float32 scan takes no longer
 
 
@@ -63,7 +61,8 @@ class Int8Scanner:
 
     def scan(self, queries: Vectors, k: int) -> tuple[Positions, Cosines]:
         """See `Scanner.scan`: some more are proposed by their codes, k of them chosen by their vectors."""
-        multiply = self._products(len(self._rows))
+        alone = len(queries) == 1  # products take as long for it as for sixteen
+        multiply = None if alone else self._products(len(self._rows))
         if multiply is None:
             return self._plain.scan(queries, k)
         return self._best(multiply, self._ready()[: len(self._rows)], None, queries, k)
@@ -110,7 +109,7 @@ class Int8Scanner:
         found = np.empty((len(queries), k), dtype=np.int64)
         cosines = np.empty((len(queries), k), dtype=np.float32)
         crowded = np.zeros(len(queries), dtype=bool)
-        for part in query_parts(len(queries), _AT_ONCE if codes.nbytes > _CACHED else _AT_ONCE // 2):
+        for part in query_parts(len(queries)):
             largest = np.abs(queries[part]).max(axis=1, keepdims=True)
             dots = multiply(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
 

@@ -147,9 +147,9 @@ class FloatScanner:
         return scan_them
 
 
-def query_parts(queries: int, at_once: int = _QUERIES_AT_ONCE) -> list[slice]:
+def query_parts(queries: int) -> list[slice]:
     """Slices of the queries, for products that are quick."""
-    return [slice(start, min(start + at_once, queries)) for start in range(0, queries, at_once)]
+    return [slice(start, min(start + _QUERIES_AT_ONCE, queries)) for start in range(0, queries, _QUERIES_AT_ONCE)]
 
 
 def select(score: Score, scores: Scores, k: int) -> tuple[Positions, Scores]:
