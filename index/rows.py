@@ -1,6 +1,7 @@
 """The live rows of an index: ids and unit vectors in one dense array, holes filled from the end."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -102,8 +103,7 @@ class Rows:
 
     def slots_of(self, ids: Iterable[str]) -> Slots:
         """The slot of each id, −1 for one that is not live."""
-        find = self._slots.get
-        return np.array([find(one, -1) for one in ids], dtype=np.int64)
+        return np.fromiter(map(self._slots.get, ids, repeat(-1)), np.int64)
 
     def gather(self, slots: Slots) -> Vectors:
         """Copies of the rows at `slots`, float32 (len(slots), dim); slot −1 gives zeros."""

@@ -52,8 +52,8 @@ async def visits_of(
     tastes = await _lookup(
         replica,
         chain(
-            (item for interests in wanted for interest in interests for item in interest.items),
-            (interaction.item for shopper in shoppers for interaction in shopper.profile.recent),
+            chain.from_iterable(interest.items for interests in wanted for interest in interests),
+            (item for shopper in shoppers for item, _, _, _ in shopper.profile.recent),
         ),
     )
     wanted = [directions.divided(interests, tastes, policy.interests) for interests in wanted]

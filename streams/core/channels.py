@@ -25,6 +25,7 @@ from streams.core.items import Items, Places
 from streams.core.neighbourhood import Neighbourhood
 from streams.core.policy import Channel
 from streams.core.profile import Profile
+from streams.core.ragged import NOWHERE
 from streams.core.sessions import Sessions
 from streams.core.trending import Board
 
@@ -144,5 +145,7 @@ def merged(lists: Sequence[Places], items: Items) -> Places:
     """One ranked list from several: by best rank, earlier lists first at equal ranks."""
     if len(lists) < 2:
         return lists[0] if lists else np.zeros(0, np.int64)
-    ranks = np.concatenate([np.arange(len(one)) for one in lists])
-    return items.firsts(np.concatenate(lists)[np.argsort(ranks, kind="stable")])
+    ranks = np.full((max(len(one) for one in lists), len(lists)), NOWHERE)
+    for column, one in enumerate(lists):
+        ranks[: len(one), column] = one
+    return items.firsts(ranks[ranks != NOWHERE])

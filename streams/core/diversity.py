@@ -58,7 +58,8 @@ def _in_step(shortlists: Sequence[Shortlist], width: int, size: int, balance: fl
     for number, (scores, vectors, _) in enumerate(shortlists):
         count = len(scores)
         relevance[number, :count] = balance * scores / scores[:1]
-        similarity[number, :count, :count] = (1.0 - balance) * (vectors @ vectors.T)
+        np.matmul(vectors, vectors.T, out=similarity[number, :count, :count])
+    similarity *= 1.0 - balance
     penalty, gain = np.zeros(relevance.shape), relevance.copy()
     picked, worth = np.zeros((2, min(size, width), len(shortlists)))
     taken: Counter[tuple[int, int, str]] = Counter()

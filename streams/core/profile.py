@@ -299,6 +299,8 @@ def rejected(profile: Profile) -> set[str]:
 
     Any word counts while it is among the recent ones; one of a lasting type holds for as long as it is remembered.
     """
+    if not profile.against and all(weight >= 0 for _, _, weight, _ in profile.recent):
+        return set()  # of most shoppers
     newest = {item: weight for item, _, weight, _ in profile.recent if weight}
     turned_down = {item for item, weight in newest.items() if weight < 0}
     return turned_down.union(
