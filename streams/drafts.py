@@ -23,7 +23,7 @@ from streams.core.ranking import Contexts, Example, Floats
 from streams.core.rules.syntax import Group
 from streams.lessons import Moment
 from streams.replicas import Facts, Replica
-from streams.visits import Lookup, Shopper, visits_of
+from streams.visits import Shopper, visits_of
 
 SHORTLIST = 2
 """Diversification chooses from this many times the size of the recommendation; with caps, from thrice as many."""
@@ -78,14 +78,12 @@ class Drafted(NamedTuple):
     Attributes:
         drafts: for shoppers.
         examples: of moments; None where one teaches nothing.
-        tastes: vectors of what these rest on.
         given: float64 (candidates of the shoppers, features), what each feature gave; None where fusion ranks.
         gathered: what the channels found for all of them, shoppers first.
     """
 
     drafts: list[Draft]
     examples: list[Example | None]
-    tastes: Lookup
     given: Floats | None
     gathered: Gathered
 
@@ -97,7 +95,7 @@ async def drafted(
 
     most: candidates of an example.
     """
-    visits, tastes = await visits_of([*shoppers, *moments], replica, policy)
+    visits = await visits_of([*shoppers, *moments], replica, policy)
     gathered = gather(visits, replica.stock, policy)
     batch = gathered.batch
     places, starts = batch.place, batch.starts.tolist()
@@ -119,7 +117,7 @@ async def drafted(
             examples.append(lessons.example(moment, visit, ids, Seen(seen.matrix[rows], seen.had[rows]), most))
         else:
             examples.append(None)
-    return Drafted(drafts, examples, tastes, given, gathered)
+    return Drafted(drafts, examples, given, gathered)
 
 
 def _drafts(

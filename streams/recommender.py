@@ -77,17 +77,18 @@ async def _together(
     if not made.drafts:
         return [], made.examples
     shortlisted = [draft.candidates.places[draft.order[: draft.shortlist]] for draft in made.drafts]
-    different, at = np.unique(np.concatenate(shortlisted), return_inverse=True)
-    vectors = await replica.vectors([replica.items.ids[place] for place in different.tolist()])
-    bounds = ragged.bounds_of([len(places) for places in shortlisted])
-    near = [vectors.take(rows, axis=0) for rows in ragged.parted(at, bounds)]
+    bounds, doings = ragged.bounds_of([len(places) for places in shortlisted]), made.gathered.doings
+    asked = doings.asked[: doings.bounds[len(made.drafts)]]
+    places = np.concatenate((*shortlisted, asked)).tolist()
+    vectors = await replica.vectors([replica.items.ids[place] for place in places])
+    near, tastes = ragged.parted(vectors, bounds), vectors[bounds[-1] :]
     shortlists = [Shortlist(draft.relevance, own, draft.caps) for draft, own in zip(made.drafts, near, strict=True)]
     best = diversity.choose(shortlists, policy.size, policy.diversity)
     chosen = [
         _chosen(shopper, draft, np.array(places, np.int64), own, replica, policy)
         for shopper, draft, places, own in zip(shoppers, made.drafts, best, near, strict=True)
     ]
-    lists = listed(chosen, made, replica)
+    lists = listed(chosen, made, tastes, replica)
     slates = [Slate(items, draft.stage) for items, draft in zip(lists, made.drafts, strict=True)]
     return slates, made.examples
 

@@ -85,13 +85,18 @@ _Told = tuple[int, float, int, int, int]
 """A reason as a row of `_Reasons`."""
 
 
-def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
-    """The entries of lists, of the shoppers in the order of the drafts."""
+def listed(
+    chosen: Sequence[Chosen], drafted: Drafted, tastes: Vectors, replica: Replica
+) -> list[list[RecommendedItem]]:
+    """The entries of lists, of the shoppers in the order of the drafts.
+
+    tastes: float32 (asked, dim), of what these shoppers were for (`Doings.asked`).
+    """
     bounds = ragged.bounds_of([len(one.rows) for one in chosen])
     begins = np.repeat(drafted.gathered.batch.starts[: len(chosen)], ragged.sizes_of(bounds))
     rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
-    cited = _cited(chosen, rows, bounds, drafted, replica)
+    cited = _cited(chosen, rows, bounds, drafted, tastes, replica)
     ids = replica.items.ids
     names = [ids[place] for place in drafted.gathered.batch.place[rows].tolist()]
     reasons = _reasons(chosen, rows, bounds, cited, drafted, replica)
@@ -130,7 +135,9 @@ def _reasons(
     )
 
 
-def _cited(chosen: Sequence[Chosen], rows: Places, bounds: Places, drafted: Drafted, replica: Replica) -> Places:
+def _cited(
+    chosen: Sequence[Chosen], rows: Places, bounds: Places, drafted: Drafted, tastes: Vectors, replica: Replica
+) -> Places:
     """The interactions that items rest on, by channel: int64 (CITED, ways, items).
 
     Of several with the same item it is the one of most weight just now by content, by others the oldest.
@@ -147,7 +154,7 @@ def _cited(chosen: Sequence[Chosen], rows: Places, bounds: Places, drafted: Draf
     best = np.flatnonzero(faded == most[asked])[::-1]
     number[0, asked[best]] = turns[best]
     owner, line = ragged.owners(bounds), ragged.turns(bounds)
-    pulls = _pulls(chosen, most, rows, bounds, line, drafted, replica)
+    pulls = _pulls(chosen, most, rows, bounds, drafted, tastes, replica)
     strongest = explain.strongest(pulls)[:, :, owner, line]
     # Columns are numbered from the one that was asked for last.
     which = np.where(strongest == NOWHERE, NOWHERE, edges[1:][owner] - 1 - strongest)
@@ -159,8 +166,8 @@ def _pulls(
     faded: Floats,
     rows: Places,
     bounds: Places,
-    line: Places,
     drafted: Drafted,
+    tastes: Vectors,
     replica: Replica,
 ) -> Floats:
     """How what shoppers had pulls towards what was chosen.
@@ -172,13 +179,12 @@ def _pulls(
     """
     found, shoppers = drafted.gathered, len(chosen)
     looks, votes, edges = found.looks, found.votes, found.doings.bounds[: shoppers + 1]
-    whose, asked = ragged.owners(edges), found.doings.asked[: edges[-1]]
+    line, whose, asked = ragged.turns(bounds), ragged.owners(edges), found.doings.asked[: edges[-1]]
     column = edges[1:][whose] - 1 - np.arange(len(asked))
     shape = shoppers, int(ragged.sizes_of(bounds).max()), int(ragged.sizes_of(edges).max())
     pulls = np.zeros((len(_EVENTFUL), *shape))
-    names = [replica.items.ids[place] for place in asked.tolist()]
-    for near, one, begin, end in zip(pulls[0], chosen, edges.tolist(), edges[1:].tolist(), strict=False):
-        near[: len(one.rows), : end - begin] = one.vectors @ drafted.tastes(names[begin:end][::-1]).T
+    for near, one, theirs in zip(pulls[0], chosen, ragged.parted(tastes, edges), strict=True):
+        near[: len(one.rows), : len(theirs)] = (one.vectors @ theirs.T)[:, ::-1]
     now = np.zeros((shoppers, 1, shape[2]))
     now[whose, 0, column] = faded
     pulls[0] = pulls[0].round(6) * now  # what rounding leaves of a right angle is no reason
@@ -186,9 +192,9 @@ def _pulls(
     neighbours, had, strengths = looks.pull(lines != NOWHERE, len(asked))
     pulls[1, whose[had], lines[neighbours], column[had]] = strengths
     members = votes.members[: found.alike.edges[shoppers]]
-    theirs = ragged.located(asked, edges, votes.places, votes.bounds, replica.items.scratch)
+    among = ragged.located(asked, edges, votes.places, votes.bounds, replica.items.scratch)
     lines = _numbered(found.among_votes[rows], line, len(votes.places))[members]
-    columns = _numbered(theirs, column, len(votes.places))[members]
+    columns = _numbered(among, column, len(votes.places))[members]
     pulls[2] = sessions.pull(found.alike, lines, columns, shape)
     return pulls
 

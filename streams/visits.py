@@ -3,7 +3,7 @@
 profile ─► interests ─► vectors ─► index ─► Visit
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
@@ -16,13 +16,10 @@ from streams.core.channels import FILTERED, Near, Visit
 from streams.core.eligible import Eligibility
 from streams.core.items import Places
 from streams.core.policy import Channel, Policy
-from streams.core.profile import Interest, Profile
+from streams.core.profile import Profile
 from streams.core.rules import Rule
 from streams.lessons import Moment
 from streams.replicas import Replica
-
-Lookup = Callable[[Sequence[str]], Vectors]
-"""Vectors of items, float32 (len(items), dim), of those that were fetched."""
 
 MIN_NORM = 1e-6
 """A weighted sum of unit vectors shorter than this has no direction left."""
@@ -42,22 +39,10 @@ class Shopper:
     key: str | None = None
 
 
-async def visits_of(
-    shoppers: Sequence[Shopper | Moment], replica: Replica, policy: Policy
-) -> tuple[list[Visit], Lookup]:
+async def visits_of(shoppers: Sequence[Shopper | Moment], replica: Replica, policy: Policy) -> list[Visit]:
     """Ask the index on behalf of a few shoppers, by their profiles as of now."""
-    wanted = [
-        directions.asked(shopper.profile, shopper.now, policy.interests, replica.half_lives) for shopper in shoppers
-    ]
-    tastes = await _lookup(
-        replica,
-        chain(
-            chain.from_iterable(interest.items for interests in wanted for interest in interests),
-            (item for shopper in shoppers for item, _, _, _ in shopper.profile.recent),
-        ),
-    )
-    wanted = [directions.divided(interests, tastes, policy.interests) for interests in wanted]
-    found = await _nearest(wanted, tastes, replica, policy)
+    asked, queries = await _queries(shoppers, replica, policy)
+    found = await _nearest(len(shoppers), asked, queries, replica, policy)
     visits = []
     for shopper, near in zip(shoppers, found, strict=True):
         known, now = shopper.profile, shopper.now
@@ -66,12 +51,13 @@ async def visits_of(
         segment = replica.segment(known) if policy.channel_weights.get(Channel.SEGMENT) else ""
         popular = replica.popular(segment) if segment else _NOTHING
         visits.append(Visit(known, now, near, shown, popular, segment, eligible))
-    few = [number for number, visit in enumerate(visits) if visit.eligible.drops and _lacks(visit, replica, policy)]
+    few = {number for number, visit in enumerate(visits) if visit.eligible.drops and _lacks(visit, replica, policy)}
     if few:
-        found = await _nearest([wanted[number] for number in few], tastes, replica, policy, policy.rules)
-        for number, near in zip(few, found, strict=True):
-            visits[number] = replace(visits[number], near=near)
-    return visits, tastes
+        again = [number for number, (owner, _) in enumerate(asked) if owner in few]
+        theirs = [asked[number] for number in again]
+        found = await _nearest(len(shoppers), theirs, queries[again], replica, policy, policy.rules)
+        visits = [replace(visit, near=found[n]) if n in few else visit for n, visit in enumerate(visits)]
+    return visits
 
 
 def _lacks(visit: Visit, replica: Replica, policy: Policy) -> bool:
@@ -86,40 +72,43 @@ def _lacks(visit: Visit, replica: Replica, policy: Policy) -> bool:
     return next(islice(kept, policy.pool - 1, None), None) is None
 
 
-async def _lookup(replica: Replica, items: Iterable[str]) -> Lookup:
-    """Fetch the vectors of items at once, to be picked from as often as wanted."""
-    different = list(dict.fromkeys(items))
-    places = dict(zip(different, range(len(different)), strict=True))
-    vectors = await replica.vectors(different)
-
-    def pick(wanted: Sequence[str]) -> Vectors:
-        rows = np.fromiter(map(places.__getitem__, wanted), np.int64, len(wanted))
-        picked: Vectors = vectors.take(rows, axis=0)
-        return picked
-
-    return pick
+async def _queries(
+    shoppers: Sequence[Shopper | Moment], replica: Replica, policy: Policy
+) -> tuple[list[tuple[int, str]], Vectors]:
+    """Whose interests have a direction, with their names, and the directions: float32 (n, dim)."""
+    wanted = [
+        (owner, interest)
+        for owner, shopper in enumerate(shoppers)
+        for interest in directions.asked(shopper.profile, shopper.now, policy.interests, replica.half_lives)
+    ]
+    vectors = await replica.vectors(list(chain.from_iterable(interest.items for _, interest in wanted)))
+    bounds = ragged.bounds_of([len(interest.items) for _, interest in wanted])
+    asked: list[tuple[int, str]] = []
+    queries: list[Vectors] = []
+    for (owner, whole), own in zip(wanted, ragged.parted(vectors, bounds), strict=True):
+        for interest, rows in directions.divided(whole, own, policy.interests):
+            asked.append((owner, interest.name))
+            queries.append(np.array(interest.weights, np.float32) @ rows)
+    together = ragged.joined([query[None] for query in queries], np.float32)
+    directed = np.flatnonzero(np.linalg.norm(together, axis=-1) > MIN_NORM)
+    if not len(directed):
+        return [], together[:0]
+    return [asked[number] for number in directed.tolist()], replica.steered(together[directed])
 
 
 async def _nearest(
-    wanted: Sequence[Sequence[Interest]], tastes: Lookup, replica: Replica, policy: Policy, rules: Sequence[Rule] = ()
+    shoppers: int,
+    asked: Sequence[tuple[int, str]],
+    queries: Vectors,
+    replica: Replica,
+    policy: Policy,
+    rules: Sequence[Rule] = (),
 ) -> list[list[Near]]:
-    """For each shopper, for each interest that has a direction: the nearest items, of those that rules can leave."""
-    found: list[list[Near]] = [[] for _ in wanted]
-    asked: list[tuple[int, str]] = []
-    queries: list[Vectors] = []
-    for owner, interests in enumerate(wanted):
-        for interest in interests:
-            asked.append((owner, interest.name))
-            queries.append(np.array(interest.weights, np.float32) @ tastes(interest.items))
-    if not queries:
-        return found
-    together = np.stack(queries)
-    directed = np.flatnonzero(np.linalg.norm(together, axis=1) > MIN_NORM)
-    if len(directed):
-        asked = [asked[number] for number in directed.tolist()]
-        steered = replica.steered(together[directed])
+    """For each of so many shoppers, for each of their queries: the nearest items, of those that rules can leave."""
+    found: list[list[Near]] = [[] for _ in range(shoppers)]
+    if asked:
         where = replica.told.filter(rules) if rules else None
-        lists, cosines = await replica.search(steered, _asked(policy), where)
+        lists, cosines = await replica.search(queries, _asked(policy), where)
         places = replica.items.places(chain.from_iterable(lists))
         own = ragged.parted(places, ragged.bounds_of([len(ids) for ids in lists]))
         for (owner, name), near, cosine in zip(asked, own, cosines, strict=True):

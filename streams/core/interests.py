@@ -11,7 +11,7 @@ An interest keeps its items and their weights, as every interest does: its direc
 it leads to can be traced to them. Vectors are looked up by whoever asks; nothing of them is kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -44,15 +44,12 @@ def asked(profile: Profile, now: int, most: int, half_lives: HalfLives = HALF_LI
     return [Interest("mean", list(weights), list(weights.values()))] if weights else []
 
 
-def divided(interests: Sequence[Interest], lookup: Callable[[Sequence[str]], Vectors], most: int) -> list[Interest]:
-    """Interests, the long-term one as at most `most`; `lookup` gives vectors of items, float32 (n, dim)."""
-    return [
-        part
-        for interest in interests
-        for part in (
-            clustered(interest, lookup(interest.items), most) if interest.name == LONG and most > 1 else [interest]
-        )
-    ]
+def divided(interest: Interest, vectors: Vectors, most: int) -> list[tuple[Interest, Vectors]]:
+    """An interest and its vectors, float32 (items, dim); the long-term one as at most `most` interests and theirs."""
+    if interest.name != LONG or most < 2:
+        return [(interest, vectors)]
+    rows = {item: row for row, item in enumerate(interest.items)}
+    return [(part, vectors[[rows[item] for item in part.items]]) for part in clustered(interest, vectors, most)]
 
 
 def clustered(interest: Interest, vectors: Vectors, most: int) -> list[Interest]:
