@@ -61,4 +61,6 @@ def policy(fields: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as TOML and JSON have it
     return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)

@@ -124,9 +124,9 @@ def _slice(name: str, part: SliceVerdict) -> str:
         who: [_number(figures[key].value) for key in METRICS] for who, figures in part.figures.items()
     }  # fmt: skip
     best = {
-        place: max(known)
+        place: largest
         for place, key in enumerate(METRICS)
-        if (known := [value for figures in part.figures.values() if (value := figures[key].value) is not None])
+        if (largest := max((figures[key].value or 0.0 for figures in part.figures.values()), default=0.0)) > 0
     }
     heads = [f"{HEADS.get(metric, metric)}@{cut}" for metric, cut in METRICS]
     title = f"<h2>{escape(name)}: {escape(SLICES[name])}</h2><p>{part.sets:,} sets, {part.targets:,} targets.</p>"

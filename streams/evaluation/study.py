@@ -43,7 +43,7 @@ class Findings(NamedTuple):
     """What came of it.
 
     `places`: the items that can be recommended, with their places in the catalogue. `notes`: what is worth knowing of
-    the policies' rules, in words.
+    the policies, in words.
     """
 
     trial: Trial
@@ -81,7 +81,24 @@ async def evaluate(
     trial = await prequential.run(log, asked, study.reading, contenders, past, tick)
     facts = [state.replica.facts[item] for item in items]
     notes = [note for policy in study.policies for note in ruled.notes(policy, items, facts)]
+    notes += _taught_by_another(study.policies, named)
     return Findings(trial, judge(trial, places, vectors), places, notes)
+
+
+def _taught_by_another(policies: Sequence[Policy], named: Sequence[str]) -> list[str]:
+    """There is one ranker, and its examples are what the first policy proposes: of others they may be unlike."""
+    first, *others = policies
+    return [
+        f"{name}: ranked by what was learnt from the candidates of {named[0]}, which are others than its own. Say "
+        "--policy with it to have the ranker learn from these"
+        for policy, name in zip(others, named[1:], strict=True)
+        if policy.ranker and _proposes(policy) != _proposes(first)
+    ]
+
+
+def _proposes(policy: Policy) -> tuple[object, ...]:
+    """What makes the candidates of an example, and their fused score."""
+    return policy.pool, dict(policy.channel_weights), policy.interests, policy.fatigue, policy.rules, policy.excluded
 
 
 def _names(policies: Sequence[Policy]) -> list[str]:

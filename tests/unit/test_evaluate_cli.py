@@ -95,7 +95,8 @@ def test_a_page_needs_nothing_else_and_users_are_told_apart(shop: str, tmp_path:
 def test_a_page_says_what_was_compared_and_what_it_means(shop: str, tmp_path: Path) -> None:
     page, policy = tmp_path / "page.html", tmp_path / "mine.toml"
     policy.write_text(
-        "diversity = 0.5\nchannel_weights = { content = 2.0, popular = 0.25 }\nrules = ['exclude price > 9']\n"
+        "diversity = 0.5\nranker = false\nchannel_weights = { content = 2.0, popular = 0.25 }\n"
+        "rules = ['exclude price > 9']\n"
     )
     result = _run("--policy", str(policy), "--baselines", ",".join(NAMES), "--limit", "9", "--html", str(page), shop)
     assert result.exit_code == 0, result.output
@@ -104,7 +105,7 @@ def test_a_page_says_what_was_compared_and_what_it_means(shop: str, tmp_path: Pa
     assert terms.keys() == {"mine", *BASELINES, *METRICS}
     assert BASELINES.keys() == set(NAMES)
     assert terms["mine"].startswith(
-        "diversity = 0.5; rules = exclude price &gt; 9.0; arrivals is off; buy_again is off; content weighs 2; "
+        "diversity = 0.5; ranker = false; rules = exclude price &gt; 9.0; arrivals is off; buy_again is off; content"
     )
     assert "Targets are all items of a set after the first 50% of the events; of the sets, 9 at most" in text
     for head in re.findall("<th>([^<]+)</th>", text):
@@ -126,6 +127,24 @@ def test_rules_that_say_nothing_are_told(shop: str, tmp_path: Path) -> None:
     assert result.stderr.splitlines() == told
     assert all(escape(note) in page.read_text() for note in told)
     assert json.loads(_run("--json", "--policy", str(policy), "--baselines", "", shop).stdout)["notes"] == told
+
+
+def test_who_is_ranked_by_what_was_learnt_of_others_is_told(shop: str, tmp_path: Path) -> None:
+    wide, flat, fused = (tmp_path / f"{name}.toml" for name in ("wide", "flat", "fused"))
+    wide.write_text("pool = 120")
+    flat.write_text("diversity = 0.5\nsize = 10\nexploration = 0")
+    fused.write_text("pool = 120\nranker = false")
+    others = [word for path in (wide, flat, fused) for word in ("--against", str(path))]
+    (note,) = json.loads(_run("--json", "--baselines", "", *others, shop).stdout)["notes"]
+    assert note.startswith("wide: ranked by what was learnt from the candidates of default")
+
+
+def test_nothing_found_is_nobodys_best(shop: str, tmp_path: Path) -> None:
+    page, policy = tmp_path / "page.html", tmp_path / "none.toml"
+    policy.write_text("rules = ['exclude available']")
+    _run("--policy", str(policy), "--baselines", "", "--html", str(page), shop)
+    assert "<td>0.0000</td>" in page.read_text()
+    assert '<td class="best">' not in page.read_text()
 
 
 def test_a_title_is_one_line(shop: str) -> None:
