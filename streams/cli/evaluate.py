@@ -119,6 +119,9 @@ def evaluate(paths: Sequence[str], **options: Unpack[Options]) -> None:
         raise click.UsageError("name the files of the log, or say --topics: one of the two")
     if options["until"] and not options["topics"]:
         raise click.UsageError("--until is for --topics: a file ends where it ends")
+    for path in (options["html"], options["users"]):
+        if path is not None and not path.parent.is_dir():  # told now, not when all is done
+            raise DataError(f"cannot write {path}: there is no directory {path.parent}")
     configured, _ = settings.load()
     wanted = Study(
         [policies.load(name) for name in (options["policy"], *options["against"])],

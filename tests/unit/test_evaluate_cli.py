@@ -158,6 +158,13 @@ def test_only_what_is_late_enough_is_predicted(shop: str) -> None:
     assert found["slices"]["all"]["sets"] == sum(day + user >= 13 for user in range(5) for day in range(12))
 
 
+@pytest.mark.parametrize("option", ["--html", "--users"])
+def test_where_nothing_can_be_written_nothing_is_begun(option: str, tmp_path: Path) -> None:
+    result = _run(option, str(tmp_path / "nowhere" / "out"), str(tmp_path / "no log"))
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception) == f"cannot write {tmp_path}/nowhere/out: there is no directory {tmp_path}/nowhere"
+
+
 def test_files_or_topics(shop: str) -> None:
     assert "name the files of the log, or say --topics" in _run().output
     assert "name the files of the log, or say --topics" in _run("--topics", shop).output
