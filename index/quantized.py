@@ -18,6 +18,7 @@ _HEADROOM = 1.25
 _OVERFETCH, _EXTRA, _RETRY = 1.25, 32, 4
 _SIGMAS = 6.0
 _QUANTIZE_AT_ONCE = 4096
+_MANY_AT_ONCE, _AT_ONCE = 128, 64  # queries; the many where their scores can be kept
 _FEW = 2500  # rows, below which a float32 scan takes hardly longer, and half as long for one query
 
 
@@ -109,7 +110,8 @@ class Int8Scanner:
         found = np.empty((len(queries), k), dtype=np.int64)
         cosines = np.empty((len(queries), k), dtype=np.float32)
         crowded = np.zeros(len(queries), dtype=bool)
-        for part in query_parts(len(queries)):
+        at_once = _MANY_AT_ONCE if self._scratch.holds(n, _MANY_AT_ONCE) else _AT_ONCE
+        for part in query_parts(len(queries), at_once):
             largest = np.abs(queries[part]).max(axis=1, keepdims=True)
             dots = multiply(np.rint(queries[part] * (127.0 / largest)).astype(np.int8))
 

@@ -42,11 +42,15 @@ class Scratch:
         """Bytes that it keeps."""
         return self._kept.nbytes
 
+    def holds(self, n: int, b: int) -> bool:
+        """Whether scores (n, b) are few enough to be kept."""
+        return 4 * n * b <= _MOST_KEPT
+
     def scores(self, n: int, b: int, dtype: npt.DTypeLike) -> Scores:
         """An array (n, b) of float32 or int32 with anything in it; it is given out again at the next call."""
-        wanted = 4 * n * b
-        if wanted > _MOST_KEPT:
+        if not self.holds(n, b):
             return np.empty((n, b), dtype=dtype)
+        wanted = 4 * n * b
         if wanted > len(self._kept):
             self._kept = np.empty(wanted, dtype=np.uint8)
         return self._kept[:wanted].view(dtype).reshape(n, b)
@@ -147,9 +151,9 @@ class FloatScanner:
         return scan_them
 
 
-def query_parts(queries: int) -> list[slice]:
+def query_parts(queries: int, at_once: int = _QUERIES_AT_ONCE) -> list[slice]:
     """Slices of the queries, for products that are quick."""
-    return [slice(start, min(start + _QUERIES_AT_ONCE, queries)) for start in range(0, queries, _QUERIES_AT_ONCE)]
+    return [slice(start, min(start + at_once, queries)) for start in range(0, queries, at_once)]
 
 
 def select(score: Score, scores: Scores, k: int) -> tuple[Positions, Scores]:
