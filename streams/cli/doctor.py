@@ -26,9 +26,9 @@ _STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"
 def doctor(probe: bool, as_json: bool) -> None:
     """Look at settings, machine, model and cluster; exit code 1 if anything fails.
 
-    Looked at: versions, data directory, disk, open files, locks of the stores, the model's digests, what runs it, the
-    broker, the topics, the clock. Each line is ok, warn (works, but not for long or not well) or fail. Nothing is
-    changed or written, unless --probe is given.
+    Looked at: the policy's file, versions, data directory, disk, open files, locks of the stores, the model's
+    digests, what runs it, the broker, the topics, the clock. Each line is ok, warn (works, but not for long or not
+    well) or fail. Nothing is changed or written, unless --probe is given.
 
     \b
     Examples:

@@ -1,6 +1,7 @@
 """Looks at everything that Upwell needs and says what is wrong, and what to do about it. Nothing is changed.
 
-    settings ─► environment ─► machine (versions, directories, disk, files, locks) ─► model ─► cluster (broker, clock)
+    settings ─► environment ─► policy ─► machine (versions, directories, disk, files, locks) ─► model
+             ─► cluster (broker, clock)
 
 With `probe` one record is written to a topic made for it, which is the only way to compare the clocks exactly.
 """
@@ -12,6 +13,7 @@ from streams.doctor.environment import examine_environment
 from streams.doctor.finding import Finding, Verdict
 from streams.doctor.machine import examine_machine
 from streams.doctor.model import examine_model
+from streams.doctor.policy import examine_policy
 from streams.settings import KafkaSettings, Settings
 
 __all__ = ["Finding", "Verdict", "examine"]
@@ -27,6 +29,7 @@ async def examine(settings: Settings, kafka: KafkaSettings, *, probe: bool = Fal
     """
     return [
         *examine_environment(os.environ),
+        *examine_policy(settings),
         *examine_machine(settings),
         *examine_model(settings),
         *await examine_cluster(settings, kafka, probe=probe),

@@ -20,6 +20,7 @@ from streams.doctor import Finding, Verdict, locks, machine
 from streams.doctor.cluster import behind, replication, skew
 from streams.doctor.environment import examine_environment
 from streams.doctor.model import device, examine_model
+from streams.doctor.policy import examine_policy
 from streams.locking import holder
 from streams.settings import Settings
 from streams.topics import topics
@@ -79,6 +80,29 @@ def test_variables_that_are_no_settings_are_told_with_what_may_be_meant() -> Non
     ]
     assert found[0].advice == "UPWELL_DATA_DIR is meant?"
     assert "docs/configuration.md" in found[1].advice
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "found"),
+    [
+        (None, [], ""),
+        ("rules = ['exclude purchased']", [Verdict.OK], "mine@"),
+        ("diversty = 1", [Verdict.FAIL], "unknown field 'diversty'"),
+        ("rules = ['exclude prize > 1']", [Verdict.FAIL], "rule 1, 1:9: unknown field 'prize'"),
+    ],
+)
+def test_the_policy_is_read(text: str | None, verdict: list[Verdict], found: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text or "")
+    findings = list(examine_policy(Settings(policy_file=path if text else None)))
+    assert [one.verdict for one in findings] == verdict
+    assert all(found in one.found and "\n" not in one.found for one in findings)
+
+
+def test_a_policy_that_is_not_there_fails(tmp_path: Path) -> None:
+    (finding,) = examine_policy(Settings(policy_file=tmp_path / "none.toml"))
+    assert finding.verdict is Verdict.FAIL
+    assert "cannot read the policy" in finding.found
 
 
 def test_pins_are_told_from_other_requirements() -> None:
