@@ -154,6 +154,9 @@ def _check_channels(names: Mapping[Any, Any], source: str) -> None:
         )
     if unknown := [name for name in names if name not in weighed]:
         raise ConfigError(f"{source}: `channel_weights`: no channel {unknown[0]!r}; there are {', '.join(weighed)}")
+    for name, weight in names.items():
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+            raise ConfigError(f"{source}: the weight of {name!r} is {weight!r}, wanted a number of 0 or more")
 
 
 def _check_weights(weights: Mapping[Any, float], source: str) -> None:

@@ -55,6 +55,8 @@ def test_a_policy_may_name_itself(tmp_path: Path) -> None:
         ({"rules": ["exclude purchased"] * 101}, "101 rules, at most 100 are read"),
         ({"channel_weights": {"telepathy": 1}}, "no channel 'telepathy'; there are content, popular, buy_again"),
         ({"channel_weights": {"fresh": 1}}, "'fresh' has no weight; `exploration` says how often it is shown"),
+        ({"channel_weights": {"content": "high"}}, "the weight of 'content' is 'high', wanted a number of 0 or more"),
+        ({"channel_weights": [1]}, "`channel_weights`: Expected `object`, got `array`"),
         ({"channel_weights": {}}, "`channel_weights` gives no channel any weight"),
         ({"channel_weights": {"content": 0}}, "`channel_weights` gives no channel any weight"),
         ([], "holds a list, wanted a table of name, size"),
