@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ from index.durable import published
 from index.graph import Graph, HnswParams
 from index.hnsw import HnswIndex
 from index.live import LiveIndex, LiveIndexClosedError
+from index.products import products
 from index.snapshot import SnapshotError, SnapshotMeta, load, save
+from tests.index_products import plain
 
 DIM = 16
 
@@ -253,24 +255,26 @@ async def test_a_snapshot_holds_one_moment_while_writes_go_on(live: LiveIndex, t
     assert sum(row == [one] for row, one in zip(found, ids(1000), strict=True)) >= 990
 
 
-async def test_snapshots_while_other_threads_multiply_matrices(live: LiveIndex, tmp_path: Path) -> None:
-    multiplying, products = True, 0
+async def test_snapshots_while_other_threads_multiply(live: LiveIndex, tmp_path: Path) -> None:
+    multiplying, done = True, {"matrices": 0, "codes": 0}
     matrix = np.random.default_rng(0).random((400, 400), dtype=np.float32)
+    codes = (255 * matrix).astype(np.uint8)
+    dots = (products(400) or plain)(codes.astype(np.int8))
+    scores = np.empty((400, 400), dtype=np.int32)
 
-    def multiply() -> None:
-        nonlocal products
+    def multiply(what: str, product: Callable[[], object]) -> None:
         while multiplying:
-            matrix @ matrix
-            products += 1
+            product()
+            done[what] += 1
 
     await live.upsert(ids(100), vectors(100))
     async with asyncio.TaskGroup() as others:
-        for _ in range(2):
-            others.create_task(asyncio.to_thread(multiply))
+        others.create_task(asyncio.to_thread(multiply, "matrices", lambda: matrix @ matrix))
+        others.create_task(asyncio.to_thread(multiply, "codes", lambda: dots(codes, scores)))
         for _ in range(10):
             await live.snapshot(tmp_path, SnapshotMeta("m"))
         multiplying = False
-    assert products > 0
+    assert all(done.values())
     assert len(published(tmp_path)) == 2
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from index.products import Products, products
 from index.quantized import Int8Scanner
@@ -70,8 +72,8 @@ def test_a_row_with_a_larger_entry_than_any_before_rescales_all(multiply: Produc
     quick.written(rows.put(names(500), unit(500)))
     peak = np.eye(1, DIM, 3, dtype=np.float32)
     quick.written(rows.put(["peak"], peak))
-    found, cosines = quick.scan(peak, 1)
-    assert rows.ids[found].tolist() == [["peak"]]
+    found, cosines = quick.scan(np.vstack([peak, -peak]), 1)
+    assert rows.ids[found[0]].tolist() == ["peak"]
     assert cosines[0, 0] == pytest.approx(1.0)
     assert agree(rows, quick, unit(30, seed=1), 20) >= 0.99
 
@@ -95,7 +97,43 @@ def test_rows_that_rounding_cannot_tell_apart_are_all_looked_at(multiply: Produc
     rows = Rows(DIM)
     near = np.eye(1, DIM, dtype=np.float32) + 1e-2 * unit(150, seed=3)
     rows.put(names(3150), np.vstack([unit(3000), near / np.linalg.norm(near, axis=1, keepdims=True)]))
-    assert agree(rows, shadow(rows, multiply), np.eye(1, DIM, dtype=np.float32), 10) == 1.0
+    assert agree(rows, shadow(rows, multiply), np.eye(2, DIM, dtype=np.float32), 10) == 1.0
+
+
+@given(
+    n=st.integers(2, 400), dim=st.integers(16, 130), b=st.integers(2, 200), k=st.integers(1, 12), seed=st.integers(0)
+)
+@settings(max_examples=60)
+def test_it_finds_the_best_of_any_number_of_rows_in_any_dimension(n: int, dim: int, b: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = Rows(dim)
+    unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (rng.normal(size=(m, dim)) for m in (n, b))]
+    rows.put(names(n), unit[0].astype(np.float32))
+    k = min(k, n)
+    found, cosines = shadow(rows, products(dim) or plain).scan(unit[1].astype(np.float32), k)
+    truth = unit[1] @ unit[0].T
+    np.testing.assert_allclose(cosines, -np.sort(-truth, axis=1)[:, :k], atol=1e-6)
+    np.testing.assert_allclose(np.take_along_axis(truth, found, axis=1), cosines, atol=1e-6)
+
+
+def test_one_query_alone_is_compared_with_the_rows_as_they_are() -> None:
+    rows = Rows(DIM)
+    rows.put(names(3000), unit(3000))
+    quick = Int8Scanner(rows, lambda dim: plain)
+    assert agree(rows, quick, unit(1, seed=1), 20) == 1.0
+    assert quick._codes is None
+    assert agree(rows, quick, unit(2, seed=1), 20) == 1.0
+    assert quick._codes is not None
+
+
+def test_more_queries_than_have_room_are_scanned_in_parts(multiply: Products, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Rows(DIM)
+    rows.put(names(3000), unit(3000))
+    for kept in (1 << 20, 2 << 20, 4 << 20):  # room for the scores of 87, 174 and 349 queries
+        monkeypatch.setattr("index.scan._MOST_KEPT", kept)
+        quick = shadow(rows, multiply)
+        assert agree(rows, quick, unit(200, seed=1), 20) >= 0.999
+        assert quick.nbytes <= rows.nbytes // 4 + kept
 
 
 def test_codes_are_made_when_they_are_first_wanted(multiply: Products) -> None:
