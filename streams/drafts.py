@@ -64,8 +64,7 @@ class Draft:
 
     def ids(self, replica: Replica, count: int | None = None) -> list[str]:
         """Item ids, best first; of the best `count`."""
-        ids = replica.items.ids
-        return [ids[place] for place in self.candidates.places[self.order[:count]].tolist()]
+        return replica.items.named(self.candidates.places[self.order[:count]])
 
     def ranks(self, row: int) -> dict[Channel, int]:
         """The ranks that channels gave the candidate of a row, 1-based."""
@@ -113,7 +112,7 @@ async def drafted(
     for number, (moment, visit) in enumerate(zip(moments, visits[len(shoppers) :], strict=True), start=len(shoppers)):
         rows = slice(starts[number], starts[number + 1])
         if seen is not None:
-            ids = [replica.items.ids[place] for place in places[rows].tolist()]
+            ids = replica.items.named(places[rows])
             examples.append(lessons.example(moment, visit, ids, Seen(seen.matrix[rows], seen.had[rows]), most))
         else:
             examples.append(None)
@@ -130,12 +129,12 @@ def _drafts(
     else:
         logits = given.sum(axis=1)
         scores = np.exp(logits - np.repeat(ragged.maxima(logits, bounds), ragged.sizes_of(bounds)))
-    ids, facts, caps = replica.items.ids, replica.facts, policy.caps
+    items, facts, caps = replica.items, replica.facts, policy.caps
     place = batch.place[: bounds[-1]]
     for visit, begin, end in zip(visits, bounds.tolist(), bounds[1:].tolist(), strict=False):
         if visit.eligible.boosts:
-            scores[begin:end] *= visit.eligible.factors([ids[one] for one in place[begin:end].tolist()])
-    ranked = ragged.ranked(scores, replica.items.ties.values[place], bounds)
+            scores[begin:end] *= visit.eligible.factors(items.named(place[begin:end]))
+    ranked = ragged.ranked(scores, items.ties.values[place], bounds)
     orders = ragged.parted(ranked - np.repeat(bounds[:-1], ragged.sizes_of(bounds)), bounds)
     most = SHORTLIST * policy.size * (3 if caps else 1)
     gave = [None] * len(visits) if given is None else ragged.parted(given, bounds)
@@ -144,7 +143,7 @@ def _drafts(
     drafts = []
     for visit, candidates, order, score, fused, own, stage in rows:
         best = score[:most]
-        described = [facts[ids[place]] for place in candidates.places[order[:most]]] if caps else []
+        described = [facts[item] for item in items.named(candidates.places[order[:most]])] if caps else []
         capped = [Cap([group_of(fact, group) for fact in described], count) for group, count in caps.items()]
         relevance = best / best[:1] if own is None else _relevance(best)
         shortlist = len(best)

@@ -79,8 +79,7 @@ async def _together(
     shortlisted = [draft.candidates.places[draft.order[: draft.shortlist]] for draft in made.drafts]
     bounds, doings = ragged.bounds_of([len(places) for places in shortlisted]), made.gathered.doings
     asked = doings.asked[: doings.bounds[len(made.drafts)]]
-    places = np.concatenate((*shortlisted, asked)).tolist()
-    vectors = await replica.vectors([replica.items.ids[place] for place in places])
+    vectors = await replica.vectors(replica.items.named(np.concatenate((*shortlisted, asked))))
     near, tastes = ragged.parted(vectors, bounds), vectors[bounds[-1] :]
     shortlists = [Shortlist(draft.relevance, own, draft.caps) for draft, own in zip(made.drafts, near, strict=True)]
     best = diversity.choose(shortlists, policy.size, policy.diversity)
@@ -107,7 +106,7 @@ def _explored(shopper: Shopper, draft: Draft, chosen: Places, replica: Replica, 
     """Let a fresh item take the last place, now and then, and note the chance that whoever is there had."""
     if shopper.key is None or policy.exploration <= 0 or not len(chosen):
         return None
-    names = [replica.items.ids[place] for place in chosen.tolist()]
+    names = replica.items.named(chosen)
 
     def fits(item: str) -> bool:
         if not replica.available(item):

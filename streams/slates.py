@@ -97,8 +97,7 @@ def listed(
     rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
     cited = _cited(chosen, rows, bounds, drafted, tastes, replica)
-    ids = replica.items.ids
-    names = [ids[place] for place in drafted.gathered.batch.place[rows].tolist()]
+    names = replica.items.named(drafted.gathered.batch.place[rows])
     reasons = _reasons(chosen, rows, bounds, cited, drafted, replica)
     scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
     items = zip(names, scores, reasons.counts, strict=True)

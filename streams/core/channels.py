@@ -93,13 +93,12 @@ class Candidates:
     Attributes:
         places: int64 (n,), ascending.
         ranks: int16 (n, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
-        barred: int64 (m,), places of what the shopper has, or is not to be shown whatever the rules are.
-        nearest: int64 (m,), places of what is nearest to any interest, best first.
+        nearest: int64 (m,), places of what is nearest to any interest, best first, without what is closed to the
+            shopper whatever the rules are.
     """
 
     places: Places
     ranks: npt.NDArray[np.int16]
-    barred: Places
     nearest: Places
 
 
@@ -135,10 +134,7 @@ def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) 
     `log_fresh`: log mass of popularity below which an item is hardly known.
     """
     order = candidates.nearest
-    left = order[stock.board.totals[order] < log_fresh]
-    if len(left):
-        left = left[stock.items.available.values[left] & ~np.isin(left, candidates.barred)]
-    return visit.eligible.kept(stock.items.ids[place] for place in left.tolist())
+    return visit.eligible.kept(stock.items.named(order[stock.board.totals[order] < log_fresh]))
 
 
 def merged(lists: Sequence[Places], items: Items) -> Places:

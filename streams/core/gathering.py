@@ -76,13 +76,11 @@ class _Open(NamedTuple):
     Attributes:
         lists: by shopper and channel, places, best first; of the channels that need no more than a look.
         nearest: by shopper, places, best first.
-        barred: by shopper, places.
         shut: of places that were asked about, which ones are not open.
     """
 
     lists: list[list[Places]]
     nearest: list[Places]
-    barred: list[Places]
     shut: list[Flags]
 
 
@@ -119,7 +117,7 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
         parts[3] = met / np.maximum(ragged.maxima(met, bounds), _TINY)[owner]
     cosines = _cosines(places, bounds, visits, items)
     batch = Batch(owner, places, bounds, ranks, shares, shares.sum(axis=1), cosines, parts)
-    columns = ragged.parted(places, bounds), ragged.parted(ranks, bounds), opened.barred, opened.nearest
+    columns = ragged.parted(places, bounds), ragged.parted(ranks, bounds), opened.nearest
     found = [Candidates(*row) for row in zip(*columns, strict=True)]
     return Gathered(batch, found, doings, habits, looks, others, votes, among_looks, among_votes)
 
@@ -138,7 +136,7 @@ def _opened(
     closed = ~items.available.values
     closed[excluded] = True
     shut = closed.copy()
-    opened = _Open([], [], [], [np.empty(len(places), np.bool_) for places, _ in sources])
+    opened = _Open([], [], [np.empty(len(places), np.bool_) for places, _ in sources])
     spans = [bounds.tolist() for _, bounds in sources]
 
     def first(visit: Visit, order: Places) -> Places:
@@ -160,6 +158,7 @@ def _opened(
         look(0, number)
         look(1, number)
         nearest = merged([near.places for near in visit.near], items)
+        nearest = nearest[~shut[nearest]]
         lists = [_NOTHING] * len(ORDER)
         new = arrived.get(hours[number], _NOTHING)
         for column, listed in zip(_LISTED, (nearest, popular, visit.popular, discovered, new), strict=True):
@@ -169,7 +168,6 @@ def _opened(
         opened.nearest.append(nearest)
         gone = np.concatenate((barred[number], owned[number]))
         shut[gone] = closed[gone]
-        opened.barred.append(np.concatenate((gone, excluded)) if len(excluded) else gone)
     return opened
 
 
@@ -219,7 +217,7 @@ def _best(
     lists = ragged.parted(places[ragged.ranked(scores, items.ties.values[places], edges)], edges)
     for number, visit in enumerate(visits):
         if visit.eligible.drops:
-            kept = visit.eligible.kept(items.ids[place] for place in lists[number].tolist())
+            kept = visit.eligible.kept(items.named(lists[number]))
             lists[number] = items.places(islice(kept, policy.pool))
     return [order[: policy.pool] for order in lists]
 

@@ -105,6 +105,10 @@ class Items:
         except KeyError:
             return np.array([self.place(item) for item in asked], np.int64)
 
+    def named(self, places: Places) -> list[str]:
+        """The items at places."""
+        return list(map(self.ids.__getitem__, places.tolist()))
+
     def describe(
         self, item: str, *, available: bool, category: str | None, brand: str | None, price: float | None
     ) -> None:

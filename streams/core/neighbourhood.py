@@ -154,7 +154,7 @@ class Neighbourhood:
     def top(self, recent: Mapping[str, float], now: int, count: int) -> list[str]:
         """The best neighbours of recent items, best first; equal ones by `Items.ties`."""
         places, scores = self.scores(recent, now)
-        return [self.items.ids[place] for place in self.items.ranked(places, alike(scores), count)]
+        return self.items.named(self.items.ranked(places, alike(scores), count))
 
     def _theirs(self, places: Places, shifts: Floats) -> Floats:
         """float64 (n,): by what a pair with each is multiplied; 1 where the partner's own row has not come yet."""

@@ -28,6 +28,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from streams.core import decay, memory
@@ -42,6 +43,7 @@ RING = 50
 SHOWN = 100
 """Impressions kept: those of about five lists of 20."""
 
+_WEIGHT = itemgetter(Interaction._fields.index("weight"))
 _CART, _UNCART, _PURCHASE = EventType.CART, EventType.UNCART, EventType.PURCHASE
 
 LONG = "long-term"
@@ -299,7 +301,7 @@ def rejected(profile: Profile) -> set[str]:
 
     Any word counts while it is among the recent ones; one of a lasting type holds for as long as it is remembered.
     """
-    if not profile.against and all(weight >= 0 for _, _, weight, _ in profile.recent):
+    if not profile.against and min(map(_WEIGHT, profile.recent), default=0.0) >= 0:
         return set()  # of most shoppers
     newest = {item: weight for item, _, weight, _ in profile.recent if weight}
     turned_down = {item for item, weight in newest.items() if weight < 0}

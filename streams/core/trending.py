@@ -125,7 +125,7 @@ class Board:
 
     def top(self, count: int) -> list[str]:
         """The most popular items, best first; items without mass are left out."""
-        return [self.items.ids[place] for place in self.order()[:count]]
+        return self.items.named(self.order()[:count])
 
     def among(self, places: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
         """The most popular of some places, best first; those without mass are left out.
