@@ -113,9 +113,6 @@ class Batch:
         ranks: int16 (m, channels), 1-based by `ORDER`; 0 where a channel has not got the item.
         parts: float64 (m, channels), what each channel gives of the fused score: a reciprocal rank, weighted.
         fused: float64 (m,), their sum.
-        cosines: float32 (3, m), to any interest (the largest), to the intent, to any other; 0 where it was not found.
-        looks: float64 (4, m), scores as neighbours at large and just now, by others' sessions, and how often it was in
-            these with what the shopper had, as parts of the largest of the shopper.
     """
 
     owner: Places
@@ -124,8 +121,6 @@ class Batch:
     ranks: npt.NDArray[np.int16]
     parts: Floats
     fused: Floats
-    cosines: npt.NDArray[np.float32]
-    looks: Floats
 
 
 def fresh(visit: Visit, stock: Stock, candidates: Candidates, log_fresh: float) -> Iterator[str]:

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.channels import Batch, Stock, Visit
+from streams.core.channels import INTENT, Batch, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.decay import DAY_MS, HOUR_MS, log_units
 from streams.core.doings import Doings, Habits
 from streams.core.gathering import Gathered
 from streams.core.items import NONE, Items, Places
 from streams.core.policy import Channel
-from streams.core.ragged import NOWHERE, bounds_of, located, maxima, owners
+from streams.core.ragged import NOWHERE, bounds_of, joined, located, maxima, owners
 from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
 
 Floats = npt.NDArray[np.float64]
@@ -115,9 +115,10 @@ def features(found: Gathered, visits: Sequence[Visit], stock: Stock) -> Seen:
     columns[FUSED] = batch.fused / maxima(batch.fused, batch.starts)[batch.owner]
     ranks = batch.ranks.T
     columns[_RANKS] = np.where(ranks > 0, RANK_SOFTNESS / (RANK_SOFTNESS + ranks), 0.0)
-    columns[_COSINES] = batch.cosines
-    columns[_PARTS] = batch.looks
-    columns[_PARTS_LOG] = 1.0 + np.log(batch.looks + _FLOOR) / -math.log(_FLOOR)
+    _cosines(columns[_COSINES], batch, visits, stock.items)
+    parts = _parts(found, stock)
+    columns[_PARTS] = parts
+    columns[_PARTS_LOG] = 1.0 + np.log(parts + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
     _match(columns, batch, found.doings, stock)
     had = _habits(columns, batch, found.habits, now, stock.items)
@@ -132,6 +133,37 @@ def buckets(visit: Visit) -> tuple[int, int]:
     recent = visit.profile.recent
     away = visit.now - recent[-1].time if recent else math.inf
     return sum(len(recent) >= least for least in HISTORY), sum(away >= least for least in AWAY_MS)
+
+
+def _cosines(columns: Matrix, batch: Batch, visits: Sequence[Visit], items: Items) -> None:
+    """Note cosines to any interest (the largest), to the intent and to any other; 0 where a candidate was not found."""
+    near = [near for visit in visits for near in visit.near]
+    sizes = [len(one.places) for one in near]
+    edges = bounds_of(sizes)[bounds_of([len(visit.near) for visit in visits])]
+    rows, hit = _among(batch, joined([one.places for one in near], np.int64), edges, items)
+    values = joined([one.cosines for one in near], np.float32)[hit]
+    intent = np.repeat(np.array([one.interest == INTENT for one in near], np.bool_), sizes)[hit]
+    for column, those in zip(columns, (np.ones_like(intent), intent, ~intent), strict=True):
+        np.maximum.at(column, rows[those], values[those])
+
+
+def _parts(found: Gathered, stock: Stock) -> Floats:
+    """Scores of candidates as parts of the largest of their shopper: float64 (4, m).
+
+    As neighbours at large and just now, by others' sessions, and by how often they were in these with what was had.
+    """
+    batch = found.batch
+    parts = np.zeros((4, len(batch.owner)))
+    for own, scores, bounds, among in (
+        (parts[:2], found.looks.scores[1:], found.looks.bounds, found.among_looks),
+        (parts[2:3], found.votes.scores[None], found.votes.bounds, found.among_votes),
+    ):
+        hits = np.flatnonzero(among != NOWHERE)
+        own[:, hits] = scores[:, among[hits]] / maxima(scores, bounds)[:, batch.owner[hits]]
+    if len(found.held.asked):
+        met = stock.sessions.met(found.held, found.doings.met, batch.place, batch.starts)
+        parts[3] = met / np.maximum(maxima(met, batch.starts), _LEAST)[batch.owner]
+    return parts
 
 
 def _popularity(columns: Matrix, batch: Batch, now: Places, stock: Stock) -> None:

@@ -18,20 +18,17 @@ import numpy.typing as npt
 from streams.core import profile as profiles
 from streams.core import ragged
 from streams.core.candidates import RRF_K
-from streams.core.channels import INTENT, ORDER, Batch, Candidates, Floats, Stock, Visit, merged
+from streams.core.channels import ORDER, Batch, Candidates, Floats, Stock, Visit, merged
 from streams.core.decay import HOUR_MS
 from streams.core.doings import Doings, Habits, doings_of, habits_of
 from streams.core.items import Items, Places
 from streams.core.neighbourhood import ALIKE, Looks, alike
 from streams.core.policy import Channel, Policy
-from streams.core.sessions import Alike, Votes
+from streams.core.sessions import Alike, Held, Votes
 from streams.core.trending import arrivals
 
 _LOOKED_AT = 512
 """Of an order at a time, where rules are asked for each."""
-
-_TINY = 1e-300
-"""Divided by where there is nothing to be a part of."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -54,7 +51,7 @@ class Gathered(NamedTuple):
     Attributes:
         batch: the candidates of all shoppers.
         candidates: by shopper.
-        doings, habits, looks, alike, votes: of all shoppers.
+        doings, habits, looks, held, alike, votes: of all shoppers.
         among_looks, among_votes: int64 (candidates,), which of the neighbours and of what others had each is, or
             `NOWHERE`.
     """
@@ -64,6 +61,7 @@ class Gathered(NamedTuple):
     doings: Doings
     habits: Habits
     looks: Looks
+    held: Held
     alike: Alike
     votes: Votes
     among_looks: Places
@@ -108,18 +106,10 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     places, bounds, ranks, shares = _ranked(opened.lists, policy, items)
     among_looks = ragged.located(places, bounds, looks.places, looks.bounds, items.scratch)
     among_votes = ragged.located(places, bounds, votes.places, votes.bounds, items.scratch)
-    parts = np.zeros((4, len(places)))
-    _parts(looks.scores[1:], looks.bounds, among_looks, bounds, parts[:2])
-    _parts(votes.scores[None], votes.bounds, among_votes, bounds, parts[2:3])
-    owner = ragged.owners(bounds)
-    if weights.get(Channel.SESSIONS):
-        met = stock.sessions.met(held, doings.met, places, bounds)
-        parts[3] = met / np.maximum(ragged.maxima(met, bounds), _TINY)[owner]
-    cosines = _cosines(places, bounds, visits, items)
-    batch = Batch(owner, places, bounds, ranks, shares, shares.sum(axis=1), cosines, parts)
+    batch = Batch(ragged.owners(bounds), places, bounds, ranks, shares, shares.sum(axis=1))
     columns = ragged.parted(places, bounds), ragged.parted(ranks, bounds), opened.nearest
     found = [Candidates(*row) for row in zip(*columns, strict=True)]
-    return Gathered(batch, found, doings, habits, looks, others, votes, among_looks, among_votes)
+    return Gathered(batch, found, doings, habits, looks, held, others, votes, among_looks, among_votes)
 
 
 def _opened(
@@ -236,24 +226,3 @@ def _ranked(
     weights = np.array([policy.channel_weights.get(one, 0.0) for one in ORDER])
     parts[at, channel] = weights[channel] / (RRF_K + rank)
     return places, bounds, ranks, parts
-
-
-def _cosines(places: Places, bounds: Places, visits: Sequence[Visit], items: Items) -> npt.NDArray[np.float32]:
-    """float32 (3, candidates): see `Batch.cosines`."""
-    cosines = np.zeros((3, len(places)), np.float32)
-    near = [near for visit in visits for near in visit.near]
-    sizes = [len(one.places) for one in near]
-    edges = ragged.bounds_of(sizes)[ragged.bounds_of([len(visit.near) for visit in visits])]
-    at = ragged.located(ragged.joined([one.places for one in near], np.int64), edges, places, bounds, items.scratch)
-    values = ragged.joined([one.cosines for one in near], np.float32)
-    intent = np.repeat(np.array([one.interest == INTENT for one in near], np.bool_), sizes)
-    for row, those in enumerate((np.ones_like(intent), intent, ~intent)):
-        hits = np.flatnonzero(those & (at != ragged.NOWHERE))
-        np.maximum.at(cosines[row], at[hits], values[hits])
-    return cosines
-
-
-def _parts(scores: Floats, bounds: Places, at: Places, edges: Places, parts: Floats) -> None:
-    """Note scores of candidates as parts of the largest of their shopper: float64 (ways, candidates)."""
-    hits = np.flatnonzero(at != ragged.NOWHERE)
-    parts[:, hits] = scores[:, at[hits]] / ragged.maxima(scores, bounds)[:, ragged.owners(edges)[hits]]
