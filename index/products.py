@@ -2,7 +2,8 @@
 
 ONNX Runtime multiplies unsigned by signed bytes quickly where a processor has instructions for it (AVX-512 VNNI, AVX
 VNNI, AMX, NEON's dot products), and unsigned must be what there are many of: the rows. On older processors of Intel's
-and AMD's kind it adds pairs of products in 16 bits and cuts off what is more, without a word; what is not exact is not used.
+and AMD's kind it adds pairs of products in 16 bits and cuts off what is more, without a word; what is not exact is not
+used.
 """
 
 import threading
