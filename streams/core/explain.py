@@ -131,7 +131,7 @@ class Words:
         if cited == NOWHERE:
             return f"close to what you {'keep buying' if self._habits else 'were for before'}"
         if column == _CONTENT and self._recent[cited].item == item:
-            return _did(self._recent[cited])
+            return _did(self._recent[cited].type, self._recent[cited].time // DAY_MS)
         key = cited * len(ORDER) + column  # a list says the same of many items
         said = self._said.get(key)
         if said is None:
@@ -149,7 +149,7 @@ class Words:
         return f"popular now (number {rank})" if rank else "popular lately"
 
     def _because(self, column: int, event: Interaction) -> str:
-        title, did = self._title(event.item), _did(event)
+        title, did = self._title(event.item), _did(event.type, event.time // DAY_MS)
         if column == _CONTENT:
             return f"like {title}, {did}"
         if column == _SESSIONS:
@@ -158,8 +158,9 @@ class Words:
         return f"{together} {title}, which you {did}"
 
 
-def _did(interaction: Interaction) -> str:
-    return f"{VERBS.get(interaction.type, 'seen')} on {_date(interaction.time // DAY_MS)}"
+@functools.lru_cache(maxsize=4096)
+def _did(kind: EventType, day: int) -> str:
+    return f"{VERBS.get(kind, 'seen')} on {_date(day)}"
 
 
 @functools.lru_cache(maxsize=4096)
