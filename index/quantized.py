@@ -73,7 +73,8 @@ class Int8Scanner:
         multiply = self._products(len(slots))
         if multiply is None:
             return self._plain.among(slots)
-        return partial(self._best, multiply, self._ready()[slots], slots)
+        codes = self._ready().take(slots, 0)  # indexing takes half as long again
+        return partial(self._best, multiply, codes, slots)
 
     def _products(self, rows: int) -> Products | None:
         return None if rows <= self._few else self._find(self._rows.dim)
