@@ -291,10 +291,9 @@ def long_term(profile: Profile, now: int) -> dict[str, float]:
     """Everything that the shopper was ever for, as far as it is remembered: item → decayed weight at `now`."""
     weights = purchases(profile, now)
     values = decay.values_at([mass for _, mass in profile.past.values()], now, profile.habits_ms)
-    others = dict(zip(profile.past, values, strict=True))
-    for item in weights.keys() & others.keys():
-        others[item] += weights[item]
-    return weights | others
+    for item, value in zip(profile.past, values, strict=True):
+        weights[item] = weights.get(item, 0.0) + value
+    return weights
 
 
 def rejected(profile: Profile) -> set[str]:
