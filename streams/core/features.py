@@ -154,12 +154,11 @@ def _parts(found: Gathered, stock: Stock) -> Floats:
     """
     batch = found.batch
     parts = np.zeros((4, len(batch.owner)))
-    for own, scores, bounds, among in (
-        (parts[:2], found.looks.scores[1:], found.looks.bounds, found.among_looks),
-        (parts[2:3], found.votes.scores[None], found.votes.bounds, found.among_votes),
-    ):
+    looks = [(scores, found.looks.bounds, found.among_looks) for scores in found.looks.scores[1:]]
+    votes = (found.votes.scores, found.votes.bounds, found.among_votes)
+    for own, (scores, bounds, among) in zip(parts, (*looks, votes), strict=False):
         hits = np.flatnonzero(among != NOWHERE)
-        own[:, hits] = scores[:, among[hits]] / maxima(scores, bounds)[:, batch.owner[hits]]
+        own[hits] = scores[among[hits]] / maxima(scores, bounds)[batch.owner[hits]]
     if len(found.held.asked):
         met = stock.sessions.met(found.held, found.doings.met, batch.place, batch.starts)
         parts[3] = met / np.maximum(maxima(met, batch.starts), _LEAST)[batch.owner]

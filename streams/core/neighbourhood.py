@@ -148,8 +148,10 @@ class Neighbourhood:
         logs = (1.0 - OWN) * (self._masses.values[asked] - np.repeat(shifts, sizes_of(bounds)))
         own = np.exp(np.clip(logs, -_LARGEST, _LARGEST))
         theirs = self._theirs(places, np.repeat(shifts, sizes_of(edges)))
-        sums = [np.bincount(at, np.repeat(way, sizes) * parts, len(places)) for way in own * counts]
-        return Looks(places, edges, np.stack(sums) * theirs, at, parts, pairs, own, theirs)
+        scores = np.empty((len(counts), len(places)))
+        for sums, way in zip(scores, own * counts, strict=True):
+            np.multiply(np.bincount(at, np.repeat(way, sizes) * parts, len(places)), theirs, out=sums)
+        return Looks(places, edges, scores, at, parts, pairs, own, theirs)
 
     def top(self, recent: Mapping[str, float], now: int, count: int) -> list[str]:
         """The best neighbours of recent items, best first; equal ones by `Items.ties`."""
