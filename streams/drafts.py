@@ -145,14 +145,14 @@ def _drafts(
         best = score[:most]
         described = [facts[item] for item in items.named(candidates.places[order[:most]])] if caps else []
         capped = [Cap([group_of(fact, group) for fact in described], count) for group, count in caps.items()]
-        relevance = best / best[:1] if own is None else _relevance(best)
+        relevance = _relevance(best)
         shortlist = len(best)
         drafts.append(Draft(visit, candidates, order, score, relevance, fused, own, shortlist, capped, stage))
     return drafts
 
 
 def _relevance(scores: Floats) -> Floats:
-    """How far above the last one of the shortlist each of it is, by logit."""
+    """How far above the last one of the shortlist each of it is, by the log of its score: by logit, if it is learnt."""
     if not len(scores):
         return scores
     logs = np.log(np.maximum(scores, 1e-300))

@@ -20,12 +20,14 @@ class Moment(NamedTuple):
         now: event time, Unix milliseconds.
         offset: of the first event.
         items: what it was that they did something with.
+        user: whose session is theirs, not another's.
     """
 
     profile: Profile
     now: int
     offset: int
     items: frozenset[str]
+    user: str = ""
 
 
 def example(moment: Moment, visit: Visit, ids: Sequence[str], seen: Seen, most: int) -> Example | None:

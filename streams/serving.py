@@ -145,8 +145,8 @@ class Serving:
         # Of somebody new nothing has happened yet: it is the present that tells what is new, and what fades.
         nows = [as_of(profile) or now_ms() for profile, _ in known]
         asked = [
-            Shopper(_with_context(profile, wish.context, now), now)
-            for (profile, _), now in zip(known, nows, strict=True)
+            Shopper(_with_context(profile, wish.context, now), now, user=shopper)
+            for shopper, (profile, _), now in zip(shoppers, known, nows, strict=True)
         ]
         slates = await recommend(asked, replica, self._policy(wish))
         return [

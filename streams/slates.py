@@ -139,7 +139,7 @@ def _cited(
 ) -> Places:
     """The interactions that items rest on, by channel: int64 (CITED, ways, items).
 
-    Of several with the same item it is the one of most weight just now by content, by others the oldest.
+    Of several with the same item it is the one of most weight just now by content, by others the newest.
     """
     shoppers, doings = len(chosen), drafted.gathered.doings
     events, edges = doings.events[: shoppers + 1], doings.bounds[: shoppers + 1]
@@ -149,7 +149,7 @@ def _cited(
     most = np.zeros(edges[-1])
     np.maximum.at(most, asked, faded)
     number = np.full((len(_EVENTFUL), edges[-1] + 1), NOWHERE)  # of the interaction; that of nothing is the last one
-    number[:, asked[::-1]] = turns[::-1]  # of several the last one written stays
+    number[:, asked] = turns  # of several the last one written stays
     best = np.flatnonzero(faded == most[asked])[::-1]
     number[0, asked[best]] = turns[best]
     owner, line = ragged.owners(bounds), ragged.turns(bounds)

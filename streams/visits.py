@@ -31,12 +31,14 @@ _NOTHING: Places = np.zeros(0, np.int64)
 class Shopper:
     """Whom to recommend to, as of event time `now` (Unix milliseconds).
 
-    `key` is the id that the recommendation will have; without one nothing is explored.
+    `key` is the id that the recommendation will have; without one nothing is explored. `user` is whose session is
+    theirs, not another's.
     """
 
     profile: Profile
     now: int
     key: str | None = None
+    user: str = ""
 
 
 async def visits_of(shoppers: Sequence[Shopper | Moment], replica: Replica, policy: Policy) -> list[Visit]:
@@ -50,7 +52,7 @@ async def visits_of(shoppers: Sequence[Shopper | Moment], replica: Replica, poli
         eligible = Eligibility(policy.rules, replica.facts.__getitem__, known, now, policy.fatigue, shown)
         segment = replica.segment(known) if policy.channel_weights.get(Channel.SEGMENT) else ""
         popular = replica.popular(segment) if segment else _NOTHING
-        visits.append(Visit(known, now, near, shown, popular, segment, eligible))
+        visits.append(Visit(known, now, near, shown, popular, segment, eligible, shopper.user))
     few = {number for number, visit in enumerate(visits) if visit.eligible.drops and _lacks(visit, replica, policy)}
     if few:
         again = [number for number, (owner, _) in enumerate(asked) if owner in few]

@@ -145,7 +145,7 @@ class ProfilesHandler:
                 by_shopper.setdefault(accepted.shopper, []).append(accepted)
         entered = self._forget(by_shopper, asked, read)
         updates = _updates(by_shopper, asked, read, self._limits)
-        doings = [Doing(update.before, update.new, update.joined) for update in updates]
+        doings = [Doing(update.before, update.new, update.joined, update.shopper) for update in updates]
         moments = moments_of(doings, self._learning, self._replica.ranker.examples, self._limits.half_lives)
         dues = self._dues(batch, updates)
         sent, examples = await self._recommended(dues, moments)
@@ -274,7 +274,7 @@ class ProfilesHandler:
         self, dues: Sequence[_Due], moments: Sequence[Moment]
     ) -> tuple[list[Recommendation], list[Example]]:
         """What is due, and what moments teach; together with what other partitions ask meanwhile."""
-        wanted = [Shopper(due.profile, due.time, due.key) for due in dues] if self._speaks else []
+        wanted = [Shopper(due.profile, due.time, due.key, due.shopper) for due in dues] if self._speaks else []
         answers = await self._together([*wanted, *moments])
         said = [answer for answer in answers if isinstance(answer, _Said)]
         sent = [

@@ -53,11 +53,12 @@ NOBODY = Joined()
 
 
 class Doing(NamedTuple):
-    """A shopper's profile before a batch, what is new of them in it, in offset order, and what has moved to them."""
+    """A shopper's profile before a batch, what is new of them in it, in offset order, what has moved to them; who."""
 
     before: Profile
     new: Sequence[Arrival]
     joined: Joined = NOBODY
+    user: str = ""
 
 
 def moments_of(doings: Sequence[Doing], learning: Learning, examples: int, half_lives: HalfLives) -> list[Moment]:
@@ -103,7 +104,7 @@ def _moments(doing: Doing, share: float, half_lives: HalfLives) -> Iterator[Mome
             if taken:
                 known = profiles.absorb(before, doing.new[:taken], doing.new[taken - 1].offset, half_lives)
             items = frozenset(arrival.interaction.item for arrival in told if arrival.interaction is not None)
-            yield Moment(merging.whole(known, doing.joined), time, told[0].offset, items)
+            yield Moment(merging.whole(known, doing.joined), time, told[0].offset, items, doing.user)
         taken += len(arrivals)
         newest = max(newest, time or newest)
 

@@ -66,7 +66,7 @@ async def _trace(shop: Shop, user: str, item: str) -> Trace:
     finally:
         await replication.stop()
     now = portrait.as_of(profile) or now_ms()
-    return await tracing.why(Shopper(profile, now), item, replica, policies.of(settings))
+    return await tracing.why(Shopper(profile, now, user=user), item, replica, policies.of(settings))
 
 
 async def _exact(dim: int) -> ReplicaIndex:

@@ -75,6 +75,7 @@ class Visit:
         popular: the most popular items of the shopper's segment, best first; none without one.
         segment: of the shopper, in words for a key; empty for none.
         eligible: the rules for the shopper.
+        user: whose session is theirs, not another's; empty for nobody's.
     """
 
     profile: Profile
@@ -84,6 +85,7 @@ class Visit:
     popular: Places
     segment: str
     eligible: Eligibility
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class Words:
         if column == _SEGMENT:
             return f"popular with {in_words(self._segment)} (number {rank})"
         if column == _DISCOVERED:
-            return f"what others discover now (number {rank})"
+            return f"what shoppers discover now (number {rank})"
         if column == _ARRIVALS:
             return f"new here and already wanted (number {rank})"
         return f"popular now (number {rank})" if rank else "popular lately"

@@ -91,7 +91,7 @@ def gather(visits: Sequence[Visit], stock: Stock, policy: Policy) -> Gathered:
     asked, ends, counts = doings.asked, doings.bounds, doings.counts
     if not weights.get(Channel.SESSIONS):
         asked, ends, counts = _NOTHING, np.zeros_like(ends), np.zeros(0)
-    held = stock.sessions.held(asked, ends)
+    held = stock.sessions.held(asked, ends, [visit.user for visit in visits])
     others = stock.sessions.alike(held, counts, nows)
     votes = stock.sessions.votes(others, stock.neighbourhood.masses, nows)
     habits = habits_of(visits, items)

@@ -194,15 +194,19 @@ class Sessions:
             self._set({row: Session([], 0)})
             self._free.append(row)
 
-    def held(self, asked: Places, bounds: Places) -> Held:
-        """Look up who has what several shoppers were for.
+    def held(self, asked: Places, bounds: Places, users: Sequence[str] = ()) -> Held:
+        """Look up who else has what several shoppers were for.
 
         Args:
             asked: int64 (n,), places, each once for a shopper.
             bounds: of what is asked, by shopper.
+            users: who they are, so that nobody is told of their own session; none for nobody known.
         """
         self._read()
         holders = self._holders.values.take(asked, axis=0).ravel()
+        if users:
+            own = np.array([self._rows.get(user.encode(), _NOBODY) for user in users], np.int64)
+            holders[holders == np.repeat(own, HOLDERS * ragged.sizes_of(bounds))] = _NOBODY
         return Held(asked, bounds, *ragged.distinct(holders, HOLDERS * bounds, self._scratch))
 
     def alike(self, held: Held, counts: Floats, nows: Sequence[int]) -> Alike:

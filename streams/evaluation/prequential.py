@@ -56,7 +56,7 @@ class PolicyContender:
         lists = []
         for query in queries:
             barred = self._policy.excluded.union(self._items[place] for place in query.barred)
-            shopper = Shopper(self._state.profile(query.user), query.time)
+            shopper = Shopper(self._state.profile(query.user), query.time, user=query.user)
             (slate,) = await recommend([shopper], self._state.replica, replace(self._policy, excluded=barred))
             lists.append(np.array([self._places[entry.item] for entry in slate.items[:size]], np.int64))
         return lists

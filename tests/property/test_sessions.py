@@ -73,7 +73,7 @@ def _asked(sessions: Sessions, ring: Ring) -> Alike:
     return _asked_together(sessions, [ring], [NOW])
 
 
-def _asked_together(sessions: Sessions, rings: Sequence[Ring], nows: Sequence[int]) -> Alike:
+def _asked_together(sessions: Sessions, rings: Sequence[Ring], nows: Sequence[int], users: Sequence[str] = ()) -> Alike:
     """Ask for several shoppers."""
     counts: list[dict[str, float]] = [{} for _ in rings]
     for own, ring in zip(counts, rings, strict=True):
@@ -83,7 +83,7 @@ def _asked_together(sessions: Sessions, rings: Sequence[Ring], nows: Sequence[in
     asked = sessions.items.places([name for own in counts for name in own])
     bounds = ragged.bounds_of([len(own) for own in counts])
     told = np.array([count for own in counts for count in own.values()])
-    return sessions.alike(sessions.held(asked, bounds), told, nows)
+    return sessions.alike(sessions.held(asked, bounds, users), told, nows)
 
 
 def _similarities(left: Told, ring: Ring) -> dict[bytes, float]:
@@ -123,6 +123,20 @@ def test_what_was_met(steps: Sequence[tuple[bytes, Session | None]], shoppers: S
         for name in some
     ]
     assert met.tolist() == pytest.approx(plain)
+
+
+@given(steps, rings, st.sampled_from(SHOPPERS))
+def test_nobody_is_told_of_their_own_session(
+    steps: Sequence[tuple[bytes, Session | None]], ring: Ring, shopper: bytes
+) -> None:
+    whole, without = Sessions(_items()[0]), Sessions(_items()[0])
+    _filled(whole, steps)
+    _filled(without, [step for step in steps if step[0] != shopper])
+    ours = _asked_together(whole, [ring, ring], [NOW, NOW], [shopper.decode(), "somebody new"])
+    others, everybody = _asked(without, ring), _asked(whole, ring)
+    ends = ours.bounds.tolist()
+    assert sorted(ours.similarities[: ends[1]]) == pytest.approx(sorted(others.similarities))
+    assert ours.similarities[ends[1] :].tolist() == everybody.similarities.tolist()
 
 
 @given(steps, rings)

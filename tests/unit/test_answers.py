@@ -144,8 +144,8 @@ def test_the_same_question_has_the_same_answer_and_id(shop: AnswerShop) -> None:
 
 def test_a_shopper_is_answered_by_their_taste() -> None:
     shop = AnswerShop()
-    shop.happened(*(event(number, user="anna", item="blue-mug", type="view") for number in range(3)))
-    shop.happened(*(event(number, user="bert", item="red-mug", type="view") for number in range(3, 6)))
+    shop.happened(*(event(number, user="anna", item="blue-mug") for number in range(3)))
+    shop.happened(*(event(number, user="bert", item="red-mug") for number in range(3, 6)))
     nobody, anna, bert = (shop.ask("show me mugs", shopper=name) for name in (None, "anna", "bert"))
     first = [answer.items[0].item for answer in (nobody, anna, bert)]
     assert first == ["usd-mug", "blue-mug", "red-mug"]

@@ -62,8 +62,10 @@ def _item(number: int) -> FakeRecord:
 
 def _event(number: int) -> FakeRecord:
     kind = ("view", "view", "view", "view", "view", "view", "click", "click", "cart", "purchase")[number % 10]
+    turn, user = divmod(number, 4)
+    step = turn + 9 * user  # what one does, the others did or will do
     return event(
-        number, id=f"e-{number:012d}", user=f"u-{number % 4:05d}", item=f"item-{(number * 7) % 300:05d}", type=kind,
+        number, id=f"e-{number:012d}", user=f"u-{user:05d}", item=f"item-{7 * step % 300:05d}", type=kind,
         session=f"s-{number:016x}", attributes={"device": "phone", "page": f"/p/{number:08x}"},
     )  # fmt: skip
 

@@ -54,6 +54,22 @@ def test_what_others_with_the_same_had_is_recommended_with_its_reason(shop: Shop
     assert recommendation.stage == "profile"
 
 
+def test_nobody_is_others_to_themselves(shop: Shop) -> None:
+    (first,) = shop.events(event(0, item="milk", type="view"))
+    (second,) = shop.events(event(1, item="tea", type="view"))
+    assert not any(
+        reason.channel == "sessions" for sent in (first, second) for one in sent.items for reason in one.reasons
+    )
+
+
+def test_of_all_that_was_done_with_an_item_the_newest_is_cited(shop: Shop) -> None:
+    _baskets(shop)
+    shop.events(event(9, item="milk", type="view"))
+    (recommendation,) = shop.events(event(10, item="milk"))
+    (reason,) = recommendation.items[0].reasons
+    assert [(cited.item, cited.type, cited.time) for cited in reason.because] == [("milk", "purchase", NOW + 10)]
+
+
 def test_a_session_is_sent_with_every_event_and_alike_when_it_comes_again(shop: Shop) -> None:
     first = [event(0, item="milk"), event(1, user="bert", item="tea")]
     once = _told(shop, *first)

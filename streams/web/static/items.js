@@ -9,7 +9,7 @@ const CHANNELS = {
   neighbours: "had together",
   segment: "popular among shoppers like this one",
   sessions: "had by others with the same",
-  discovered: "discovered by others now",
+  discovered: "discovered now",
   arrivals: "new here and already wanted",
   fresh: "new here",
 };
