@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from tests.faults.processes import PATIENCE_S, SURVIVED, Program, Worker
+from tests.faults.processes import PATIENCE_S, SURVIVED, Program, StuckError, Worker
 from tests.faults.without import Protection
 
 
@@ -84,12 +84,12 @@ class Ground:
 
     @contextlib.asynccontextmanager
     async def patience(self, what: str) -> AsyncIterator[None]:
-        """Wait for something, but not for ever."""
+        """Wait for something, but not for ever. Raises StuckError."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 yield
         except TimeoutError:
-            raise AssertionError(f"{what} within {PATIENCE_S:.0f} s") from None
+            raise StuckError(f"{what} within {PATIENCE_S:.0f} s") from None
 
     @contextlib.asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

@@ -208,7 +208,7 @@ async def assert_goes_wrong(
     scenario: Scenario[S],
     shops: Shops[S],
     *without: Protection,
-    how: type[AssertionError] = InexactError,
+    how: type[AssertionError] | tuple[type[AssertionError], ...] = InexactError,
     tries: int = _TRIES,
 ) -> None:
     """The control of a fault test: the same scenario without protections goes wrong, with one of several seeds."""

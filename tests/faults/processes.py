@@ -41,6 +41,10 @@ class EndedError(AssertionError):
     """A worker ended by itself."""
 
 
+class StuckError(AssertionError):
+    """What was waited for did not come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A module whose `main` is run with arguments, and which tells in its log that it listens for SIGTERM."""

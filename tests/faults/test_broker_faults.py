@@ -7,7 +7,7 @@ import pytest
 
 from tests.brokers import PrivateBroker
 from tests.faults.harness import SEED, Scenario, Shop, Shops, assert_goes_wrong
-from tests.faults.processes import EndedError
+from tests.faults.processes import EndedError, StuckError
 from tests.faults.without import Protection
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -102,7 +102,9 @@ async def test_broker_restarted_under_load(own_shops: Shops[Shop], private_broke
 
 
 async def test_restarted_without_patience(own_shops: Shops[Shop], private_broker: PrivateBroker) -> None:
-    await assert_goes_wrong(restarted(private_broker), own_shops, Protection.PATIENCE, how=EndedError)
+    # It ends by an error, or is stuck in ending where the broker is away for too long.
+    wrong = EndedError, StuckError
+    await assert_goes_wrong(restarted(private_broker), own_shops, Protection.PATIENCE, how=wrong)
 
 
 async def test_broker_stalled_worker_killed_disk_lost(
