@@ -20,6 +20,7 @@ export class Shopper {
     const found = await get(`${user(id)}/recommendations`, { n: SHOWN });
     if (this.id !== id) return;
     this.known(found.user);
+    if (this.ranks !== null) return; // what the stream told meanwhile is newer
     this.show(found.items, found.titles);
     say("change", found.stage === "popularity" ? "Nothing is known of this shopper yet: what is popular." : "As it is now.");
   }
