@@ -181,7 +181,7 @@ def gift_events(lines: Iterable[InvoiceLine], *, shuffled: bool) -> Iterator[Eve
 
 
 def film_items(folder: Path) -> list[CatalogueItem]:
-    """Every film that has a title."""
+    """Every film, in the order of their numbers."""
     genres = [row[0] for row in _rows(folder / "u.genre", "|")]
     films = []
     for number, title, _, _, _, *flags in _rows(folder / "u.item", "|"):

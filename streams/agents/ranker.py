@@ -53,7 +53,7 @@ NOBODY = Joined()
 
 
 class Doing(NamedTuple):
-    """A shopper's profile before a batch, what is new of them in it, in offset order, what has moved to them; who."""
+    """Who did something: their profile before a batch, what is new in it, in offset order, and what has moved to them."""
 
     before: Profile
     new: Sequence[Arrival]
