@@ -53,7 +53,7 @@ NOBODY = Joined()
 
 
 class Doing(NamedTuple):
-    """Who did something: their profile before a batch, what is new in it, in offset order, and what has moved to them."""
+    """Who did something: their profile before a batch, what is new in it, by offset, and what has moved to them."""
 
     before: Profile
     new: Sequence[Arrival]
