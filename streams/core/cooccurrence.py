@@ -5,10 +5,13 @@
 **What is a pair.** An event of positive weight pairs its item with the `WINDOW` distinct other items that lie nearest
 to it in time in the shopper's ring as it is when the event arrives. A pair weighs
 
-    sqrt(weight of the one · weight of the other) · RHO ^ (moments between them) · 2 ^ (-time between them / GAP)
+    closeness = (1 - APART) · 2 ^ (-time between them / SITTING) + APART · 2 ^ (-time between them / LASTING)
+    weight    = sqrt(weight of the one · weight of the other) · closeness / sqrt(sum of the event's closenesses)
 
-where events of one time are one moment: all items of a basket go together, whatever the order of its lines. Each pair
-counts for both items, at the time of the later event. The item's own mass is the sum of its events' weights.
+so what is done in one sitting goes together, and what is days apart a little; and of many partners each says less, as
+each item of a long session does by the root of its length (`core/sessions`). Partners are those of before, so of a long
+basket the first lines' pairs weigh the most.
+Each pair counts for both items, at the time of the later event. The item's own mass is the sum of its events' weights.
 
 **Late and out-of-order events** count by event time like all others: their neighbours are those around them in time.
 Only what is in the ring can be a neighbour, so which pairs there are depends on the order of arrival where events
@@ -35,14 +38,16 @@ from streams.core.events import Arrival, Interaction
 from streams.core.profile import remember
 
 WINDOW = 10
-"""Partners of one event at most. Measured: twice as many cost twice as much, and rows of a hundred partners do not
-hold what they add."""
+"""Partners of one event at most. Measured: with 50, and rows of 300 partners, lists are no better for it."""
 
-RHO = 0.9
-"""How much less a pair weighs for each moment between its two events."""
+SITTING_MS = decay.HOUR_MS / 3.0
+"""In one sitting: closeness falls by half in this time."""
 
-GAP_MS = 30.0 * decay.DAY_MS
-"""A pair weighs half as much when so much time lies between its two events."""
+LASTING_MS = 30.0 * decay.DAY_MS
+"""The same of what brings a shopper back."""
+
+APART = 0.1
+"""How close two events are between which more than a sitting lies."""
 
 HALF_LIFE_MS = 120.0 * decay.DAY_MS
 """A pair counts half as much after this time."""
@@ -114,18 +119,24 @@ def deltas(recent: Sequence[Interaction], new: Iterable[Arrival]) -> list[Delta]
 
 def _delta(ring: Sequence[Interaction], offset: int, event: Interaction) -> Delta:
     partners: dict[str, float] = {}
-    moment, moments = event.time, 0
+    total = 0.0
     for other in _around(ring, event.time):
-        if other.weight <= 0 or other.item == event.item:
+        if other.weight <= 0 or other.item == event.item or other.item in partners:
             continue
-        if other.time != moment:
-            moment, moments = other.time, moments + 1
-        if other.item not in partners:
-            gap = abs(event.time - other.time)
-            partners[other.item] = math.sqrt(event.weight * other.weight) * RHO**moments * 0.5 ** (gap / GAP_MS)
-            if len(partners) == WINDOW:
-                break
-    return Delta(offset, event.time, event.item, event.weight, tuple(partners), tuple(partners.values()))
+        close = _closeness(abs(event.time - other.time))
+        partners[other.item] = math.sqrt(event.weight * other.weight) * close
+        total += close
+        if len(partners) == WINDOW:
+            break
+    root = math.sqrt(total) or 1.0  # what lies centuries apart is not close at all
+    weights = tuple(weight / root for weight in partners.values())
+    return Delta(offset, event.time, event.item, event.weight, tuple(partners), weights)
+
+
+def _closeness(gap: int) -> float:
+    """How close two events are in time: 1 for no `gap`, in milliseconds, and less for any."""
+    together: float = (1.0 - APART) * 0.5 ** (gap / SITTING_MS) + APART * 0.5 ** (gap / LASTING_MS)
+    return together
 
 
 def _around(ring: Sequence[Interaction], time: int) -> Iterator[Interaction]:

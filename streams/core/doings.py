@@ -9,11 +9,11 @@ import numpy as np
 from streams.core import decay, ragged
 from streams.core.channels import Floats, Visit
 from streams.core.items import Items, Places
-from streams.core.neighbourhood import ASKED_RHO, TIGHT_RHO, WIDE_RHO
+from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO
 from streams.core.sessions import KEEP, MET_KEEP, weighed
 
-RHOS = np.array([[ASKED_RHO], [WIDE_RHO], [TIGHT_RHO]])
-"""float64 (3, 1): ways to look at a ring. The first one makes the channel, the others are features."""
+RHOS = np.array([[WIDE_RHO], [TIGHT_RHO]])
+"""float64 (2, 1): ways to look at a ring. The first one makes the channel, both are features."""
 
 
 class Doings(NamedTuple):

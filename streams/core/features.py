@@ -154,7 +154,7 @@ def _parts(found: Gathered, stock: Stock) -> Floats:
     """
     batch = found.batch
     parts = np.zeros((4, len(batch.owner)))
-    looks = [(scores, found.looks.bounds, found.among_looks) for scores in found.looks.scores[1:]]
+    looks = [(scores, found.looks.bounds, found.among_looks) for scores in found.looks.scores]
     votes = (found.votes.scores, found.votes.bounds, found.among_votes)
     for own, (scores, bounds, among) in zip(parts, (*looks, votes), strict=False):
         hits = np.flatnonzero(among != NOWHERE)

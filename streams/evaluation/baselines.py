@@ -14,7 +14,7 @@ from index.base import Vectors
 from streams.evaluation.ease import Ease
 from streams.evaluation.log import EventSet
 from streams.evaluation.past import Floats, Learner, Past, Places, Query, spoken_for
-from streams.evaluation.sessions import NEXT_BASKET, PUBLISHED, ItemKnn, SessionKnn, Sessions
+from streams.evaluation.sessions import NEXT_BASKET, NEXT_LINE, PUBLISHED, ItemKnn, SessionKnn, Sessions
 
 
 class Scorer(Protocol):
@@ -149,6 +149,7 @@ NAMES = (
     "item-knn",
     "v-sknn",
     "v-sknn-tuned",
+    "v-sknn-lines",
     "ease",
 )
 """Every baseline, in the order of the report."""
@@ -177,6 +178,7 @@ def build(names: Sequence[str], past: Past, vectors: Vectors) -> list[Baseline]:
         "item-knn": lambda: (ItemKnn(past, sessions), (sessions,)),
         "v-sknn": lambda: (SessionKnn(past, sessions, PUBLISHED), (sessions,)),
         "v-sknn-tuned": lambda: (SessionKnn(past, sessions, NEXT_BASKET), (sessions,)),
+        "v-sknn-lines": lambda: (SessionKnn(past, sessions, NEXT_LINE), (sessions,)),
         "ease": lambda: (ease, (ease,)),
     }
     built = []

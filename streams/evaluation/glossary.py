@@ -27,6 +27,7 @@ BASELINES: Mapping[str, str] = {
     "item-knn": "what shares sessions with the user's last items",
     "v-sknn": "what is in the sessions most like the user's",
     "v-sknn-tuned": "the same, tuned for the next basket of a gift shop",
+    "v-sknn-lines": "the same, tuned for the next line of an invoice there",
     "ease": "a linear model of all items, retrained daily",
 }
 """By name."""

@@ -105,6 +105,11 @@ NEXT_BASKET = KnnSettings(
 )
 """Tuned for the next basket on the first half of the gift shop's year."""
 
+NEXT_LINE = KnnSettings(
+    history=50, keep=0.9, neighbours=200, sample=1000, length=0.75, memory_ms=200.0 * DAY_MS, rarity=0.3
+)
+"""Tuned for the next line of an invoice, its lines shuffled, on the same half."""
+
 
 class SessionKnn:
     """V-SKNN (ibid.): sessions that share items with the user's, weighted by how recent those are, vote for theirs."""

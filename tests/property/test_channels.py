@@ -14,7 +14,7 @@ from streams.core.eligible import Eligibility
 from streams.core.events import Interaction
 from streams.core.gathering import _LOOKED_AT, gather
 from streams.core.items import Items, tie
-from streams.core.neighbourhood import ASKED_RHO, Neighbourhood
+from streams.core.neighbourhood import WIDE_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile
 from streams.core.rules import parse
@@ -40,7 +40,7 @@ def counted(recent: Sequence[Interaction]) -> dict[str, float]:
     moments = sorted({event.time for event in liked}, reverse=True)
     counts = dict.fromkeys((event.item for event in reversed(liked)), 0.0)
     for event in reversed(liked):
-        counts[event.item] += event.weight * ASKED_RHO ** moments.index(event.time)
+        counts[event.item] += event.weight * WIDE_RHO ** moments.index(event.time)
     return counts
 
 

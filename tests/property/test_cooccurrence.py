@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from streams.core import profile
 from streams.core.cooccurrence import (
-    GAP_MS,
+    APART,
     HALF_LIFE_MS,
     KEPT,
+    LASTING_MS,
     MOST,
-    RHO,
+    SITTING_MS,
     WINDOW,
     Delta,
     Neighbours,
@@ -41,12 +42,17 @@ def recount(log: Sequence[Arrival]) -> tuple[Masses, dict[str, Masses]]:
         masses[x.item] += x.weight * value
         others = [y for y in said[:number] if y.item != x.item]
         nearest = {y.item: y for y in sorted(others, key=lambda y: _distance(x, y), reverse=True)}
+        together = math.fsum(_closeness(x, y) for y in nearest.values())
         for y in nearest.values():
-            moments = {z.time for z in others if z.time != x.time and _distance(x, z) <= _distance(x, y)}
-            weight = math.sqrt(x.weight * y.weight) * RHO ** len(moments) * 2 ** (-abs(x.time - y.time) / GAP_MS)
+            weight = math.sqrt(x.weight * y.weight / together) * _closeness(x, y)
             pairs[x.item][y.item] += weight * value
             pairs[y.item][x.item] += weight * value
     return masses, pairs
+
+
+def _closeness(x: Interaction, y: Interaction) -> float:
+    gap = abs(x.time - y.time)
+    return (1 - APART) * 2 ** (-gap / SITTING_MS) + APART * 2 ** (-gap / LASTING_MS)
 
 
 def _distance(x: Interaction, y: Interaction) -> tuple[int, bool]:
@@ -124,11 +130,19 @@ def _bought(offset: int, item: str, time: int = T0) -> Arrival:
     return Arrival(offset, f"event-{offset}", Interaction(item, EventType.PURCHASE, 1.0, time))
 
 
-def test_a_basket_goes_together_whatever_the_order_of_its_lines() -> None:
+def test_a_basket_goes_together_and_a_long_one_says_less() -> None:
     basket = [_bought(number, f"item-{number}") for number in range(6)]
     rows = added([[deltas((), basket)]], random.Random(1))
-    for row in rows.values():
-        assert [decayed(weight) for weight in row.partners.values()] == pytest.approx([1.0] * 5)
+    for one in range(6):
+        pairs = {f"item-{other}": max(one, other) ** -0.5 for other in range(6) if other != one}
+        assert {p: decayed(w) for p, w in rows[f"item-{one}"].partners.items()} == pytest.approx(pairs)
+
+
+def test_what_is_days_apart_goes_together_a_little() -> None:
+    later = [_bought(0, "first", T0 - DAY), _bought(1, "now"), _bought(2, "with it")]
+    rows = added([[deltas((), later)]], random.Random(1))
+    among = {partner: decayed(weight) for partner, weight in rows["with it"].partners.items()}
+    assert among["first"] == pytest.approx(among["now"] * APART * 2 ** (-DAY / LASTING_MS))
 
 
 def test_at_most_so_many_partners_and_the_nearest_of_them() -> None:

@@ -93,7 +93,7 @@ async def test_item_knn_goes_by_the_cosine_of_sessions() -> None:
     assert scores[PLACES["milk"]] == 0.0
 
 
-@pytest.mark.parametrize("name", ["v-sknn", "v-sknn-tuned"])
+@pytest.mark.parametrize("name", ["v-sknn", "v-sknn-tuned", "v-sknn-lines"])
 async def test_neighbours_of_the_session_vote_for_what_they_have(name: str) -> None:
     assert await _list(name, "anna", 1, barred=["hammer", "nails"]) == ["screws"]
     assert (await _list(name, "nobody", 1)) == await _list("decayed-popularity", "nobody", 1)
