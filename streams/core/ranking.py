@@ -8,8 +8,8 @@ loss is the cross-entropy of a softmax (Cao et al., "Learning to rank: from pair
 ICML 2007: ListNet) over each of the chosen by itself with all that were not: those of one basket do not compete. Many
 count as the square root of how many they are. The step is AdaGrad's (Duchi, Hazan & Singer, JMLR 2011).
 
-**A guard.** Before a step, each example is ranked by three models: fusion (what the weights are at first), decayed
-popularity, and the weights as they are. Their NDCG is kept as a running mean, and whoever leads it ranks.
+**A guard.** Before a step, each example is ranked by three models: fusion, decayed popularity, and the weights as they
+are, which begin at nothing. Their NDCG is kept as a running mean, and whoever leads it ranks.
 
 **Bounded examples.** Of many candidates only some are kept; what is left out is stood for by what is kept, through a
 weight added to its logit (importance sampling of the softmax: Bengio & Senécal, IEEE TNN 2008).
@@ -37,9 +37,6 @@ BLOCKS = HAD_BLOCK + 2
 RATE = 0.1
 """Of the steps."""
 
-SCALE = 4.0
-"""Weight of the fused score at first: of a softmax over scores up to 1."""
-
 ENOUGH = 200
 """Examples before anything but fusion ranks."""
 
@@ -48,6 +45,9 @@ MEMORY = 2000
 
 CUT = 20
 """Of the guard's NDCG."""
+
+_SCALE = 4.0
+"""Of the scores by popularity, which are up to 1."""
 
 _FIRST_SQUARE = 1e-2
 _TINY = 1e-300
@@ -97,15 +97,9 @@ class Example(NamedTuple):
         )
 
 
-def _fusion() -> Floats:
-    weights = np.zeros((BLOCKS, len(FEATURES)))
-    weights[0, FUSED] = SCALE
-    return weights
-
-
 def _popularity() -> Floats:
     weights = np.zeros((BLOCKS, len(FEATURES)))
-    weights[0, COLUMN["popularity_log"]] = SCALE
+    weights[0, COLUMN["popularity_log"]] = _SCALE
     return weights
 
 
@@ -120,7 +114,7 @@ class Ranker:
         examples: how many were learnt from.
     """
 
-    weights: Floats = field(default_factory=_fusion)
+    weights: Floats = field(default_factory=lambda: np.zeros((BLOCKS, len(FEATURES))))
     squares: Floats = field(default_factory=lambda: np.full((BLOCKS, len(FEATURES)), _FIRST_SQUARE))
     means: Floats = field(default_factory=lambda: np.zeros(len(Model)))
     examples: int = 0
