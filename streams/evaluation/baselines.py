@@ -16,6 +16,9 @@ from streams.evaluation.log import EventSet
 from streams.evaluation.past import Floats, Learner, Past, Places, Query, spoken_for
 from streams.evaluation.sessions import NEXT_BASKET, NEXT_LINE, PUBLISHED, ItemKnn, SessionKnn, Sessions
 
+HARDLY_KNOWN = 5
+"""Events from which on an item has no place reserved."""
+
 
 class Scorer(Protocol):
     """Scores the catalogue for a query."""
@@ -107,6 +110,27 @@ class MeanProfile:
         return np.zeros(len(self._vectors)) if total is None else np.asarray(self._vectors @ total, np.float64)
 
 
+class ReservedSlot:
+    """The most events lately, behind one place for an item that is hardly known: the most like the mean of the user's.
+
+    For a user without a past it is the most popular of them.
+    """
+
+    def __init__(self, past: Past, mean: MeanProfile) -> None:
+        """Over a past and the means of users, which somebody else keeps up to date."""
+        self._past = past
+        self._mean = mean
+
+    def scores(self, query: Query) -> Floats:
+        """float64 (items,)."""
+        scores, likeness = self._past.decayed.copy(), self._mean.scores(query)
+        known = self._past.counts >= HARDLY_KNOWN
+        known[query.barred] = True
+        if not known.all():
+            scores[np.lexsort((scores, np.where(known, -np.inf, likeness)))[-1]] = scores.max() + 1.0
+        return scores
+
+
 class Baseline(NamedTuple):
     """A scorer that makes lists."""
 
@@ -146,6 +170,7 @@ NAMES = (
     "p-topfreq",
     "last-item",
     "mean-profile",
+    "reserved-slot",
     "item-knn",
     "v-sknn",
     "v-sknn-tuned",
@@ -175,6 +200,7 @@ def build(names: Sequence[str], past: Past, vectors: Vectors) -> list[Baseline]:
         "p-topfreq": lambda: (PersonalFrequency(past), ()),
         "last-item": lambda: (LastItem(past, vectors), ()),
         "mean-profile": lambda: (mean, (mean,)),
+        "reserved-slot": lambda: (ReservedSlot(past, mean), (mean,)),
         "item-knn": lambda: (ItemKnn(past, sessions), (sessions,)),
         "v-sknn": lambda: (SessionKnn(past, sessions, PUBLISHED), (sessions,)),
         "v-sknn-tuned": lambda: (SessionKnn(past, sessions, NEXT_BASKET), (sessions,)),

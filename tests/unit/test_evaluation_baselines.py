@@ -83,6 +83,15 @@ async def test_content_goes_by_the_last_item_or_by_all_of_them() -> None:
     assert (await _list("mean-profile", "anna", 1, barred=["milk", "nails"], log=bought)) == ["oatmilk"]
 
 
+async def test_one_place_is_for_what_is_like_the_users_items_and_hardly_known() -> None:
+    bought = shopping([*(("anna", day, "milk") for day in range(1, 6)), ("bert", 6, "nails")])
+    assert await _list("reserved-slot", "anna", log=bought) == ["oatmilk", "milk", "nails"]
+    assert await _list("reserved-slot", "anna", barred=["oatmilk"], log=bought) == ["nails", "milk", "cheese"]
+    assert await _list("reserved-slot", "nobody", 2, log=bought) == ["nails", "milk"]
+    everything = shopping([("anna", day, item) for day in range(1, 6) for item in ITEMS])
+    assert await _list("reserved-slot", "anna", log=everything) == await _list("popularity", "anna", log=everything)
+
+
 async def test_item_knn_goes_by_the_cosine_of_sessions() -> None:
     """Hammer and nails meet in both their sessions (cosine 1), hammer and screws in one (1/√2)."""
     assert await _list("item-knn", "anna", 1, barred=["hammer", "nails"]) == ["screws"]
