@@ -33,10 +33,12 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         header = file.read(length)
     try:
         entries: dict[str, Any] = json.loads(header)
+        if not isinstance(entries, dict):
+            raise ValueError("its header is no JSON object")
         entries.pop("__metadata__", None)
         data = np.memmap(path, np.uint8, "r", offset=8 + length, shape=(size - 8 - length,))
         return {name: _tensor(data, **entry) for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path.name} is not a sound safetensors file: {error}") from error
 
 

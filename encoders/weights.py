@@ -1,6 +1,7 @@
 """A BERT's weights as plain arrays, whatever names its checkpoint gave them."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def unsupported(directory: Path) -> str:
         ModelError: `config.json` is missing or no JSON object.
     """
     config = read_json(directory / "config.json")
-    if (kind := config.get("model_type")) not in _POSITION_OFFSET:
+    if (kind := config.get("model_type")) not in tuple(_POSITION_OFFSET):
         return f"{directory.name} has model_type {kind!r}; built here are {', '.join(_POSITION_OFFSET)}"
     for key, wanted in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
         if config.get(key, wanted) != wanted:
@@ -105,16 +106,38 @@ def read_bert(directory: Path) -> Bert:
     config = read_json(directory / "config.json")
     tensors = read_safetensors(directory / "model.safetensors")
     try:
-        skip = int(config["pad_token_id"]) + 1 if _POSITION_OFFSET[config["model_type"]] else 0
+        skip = whole(config, "pad_token_id", 0) + 1 if _POSITION_OFFSET[config["model_type"]] else 0
         return assemble(
             tensors,
-            layers=int(config["num_hidden_layers"]),
-            heads=int(config["num_attention_heads"]),
-            epsilon=float(config["layer_norm_eps"]),
+            layers=whole(config, "num_hidden_layers", 1),
+            heads=whole(config, "num_attention_heads", 1),
+            epsilon=_epsilon(config),
             skip_positions=skip,
         )
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
+        raise ModelError(f"{directory.name}: weights and config.json do not fit: {error} is missing") from error
+    except ValueError as error:
         raise ModelError(f"{directory.name}: weights and config.json do not fit: {error}") from error
+
+
+def whole(config: Mapping[str, Any], key: str, least: int) -> int:
+    """A whole number of a configuration.
+
+    Raises:
+        KeyError: it is not there.
+        ValueError: it is another kind of value, or less than `least`.
+    """
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{key} is {value!r}, wanted a whole number of {least} or more")
+    return value
+
+
+def _epsilon(config: Mapping[str, Any]) -> float:
+    value = config["layer_norm_eps"]
+    if not isinstance(value, float | int) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"layer_norm_eps is {value!r}, wanted a small number")
+    return float(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -127,7 +150,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ModelError(f"{path} holds {type(value).__name__}, not an object")
@@ -141,39 +164,53 @@ def assemble(
 
     Raises:
         KeyError: a tensor is missing.
-        ValueError: the width cannot be split into `heads`.
+        ValueError: a tensor has another shape than the others ask for, or holds what is no number; the width cannot be
+            split into `heads`; or no positions are left.
     """
     prefix = next((name.removesuffix(_WORDS) for name in tensors if name.endswith(_WORDS)), "")
 
-    def array(name: str) -> Array:
-        return np.ascontiguousarray(tensors[prefix + name], np.float32)
+    def array(name: str, *shape: int | None) -> Array:
+        found = tensors[prefix + name]
+        pairs = zip(shape, found.shape, strict=False)
+        if found.ndim != len(shape) or not found.size or any(want not in (None, got) for want, got in pairs):
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ValueError(f"{name} has the shape {found.shape}, wanted ({wanted})")
+        numbers = np.ascontiguousarray(found, np.float32)
+        if not math.isfinite(numbers.min()) or not math.isfinite(numbers.max()):
+            raise ValueError(f"{name} holds values that are no finite numbers")
+        return numbers
 
-    def linear(name: str) -> Linear:
-        return Linear(np.ascontiguousarray(array(f"{name}.weight").T), array(f"{name}.bias"))
+    def linear(name: str, size_in: int | None, size_out: int | None) -> Linear:
+        weight = array(f"{name}.weight", size_out, size_in)
+        return Linear(np.ascontiguousarray(weight.T), array(f"{name}.bias", len(weight)))
 
     def norm(name: str) -> Norm:
-        return Norm(array(f"{name}.weight"), array(f"{name}.bias"))
+        return Norm(array(f"{name}.weight", width), array(f"{name}.bias", width))
 
     def layer(i: int) -> Layer:
         here = f"encoder.layer.{i}"
+        up = linear(f"{here}.intermediate.dense", width, None)
         return Layer(
-            query=linear(f"{here}.attention.self.query"),
-            key=linear(f"{here}.attention.self.key"),
-            value=linear(f"{here}.attention.self.value"),
-            out=linear(f"{here}.attention.output.dense"),
+            query=linear(f"{here}.attention.self.query", width, width),
+            key=linear(f"{here}.attention.self.key", width, width),
+            value=linear(f"{here}.attention.self.value", width, width),
+            out=linear(f"{here}.attention.output.dense", width, width),
             attention_norm=norm(f"{here}.attention.output.LayerNorm"),
-            up=linear(f"{here}.intermediate.dense"),
-            down=linear(f"{here}.output.dense"),
+            up=up,
+            down=linear(f"{here}.output.dense", len(up.bias), width),
             output_norm=norm(f"{here}.output.LayerNorm"),
         )
 
-    words = array(_WORDS)
-    if words.shape[1] % heads:
-        raise ValueError(f"width {words.shape[1]} cannot be split into {heads} heads")
+    words = array(_WORDS, None, None)
+    width = words.shape[1]
+    if width % heads:
+        raise ValueError(f"width {width} cannot be split into {heads} heads")
+    positions = array("embeddings.position_embeddings.weight", None, width)[skip_positions:]
+    if not len(positions):
+        raise ValueError(f"no positions are left behind the first {skip_positions}, which are padding's")
     return Bert(
         words=words,
-        positions=array("embeddings.position_embeddings.weight")[skip_positions:]
-        + array("embeddings.token_type_embeddings.weight")[0],
+        positions=positions + array("embeddings.token_type_embeddings.weight", None, width)[0],
         norm=norm("embeddings.LayerNorm"),
         layers=tuple(layer(i) for i in range(layers)),
         heads=heads,

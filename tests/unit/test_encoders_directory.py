@@ -96,8 +96,17 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, words: list[str
         ({"model_type": "gpt2"}, "model_type 'gpt2'"),
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
-        ({"num_hidden_layers": 3}, r"encoder\.layer\.2"),
+        ({"model_type": ["bert"]}, r"model_type \['bert'\]"),
+        ({"num_hidden_layers": 3}, r"encoder\.layer\.2.* is missing"),
         ({"num_attention_heads": 3}, "3 heads"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0, wanted a whole number of 1 or more"),
+        ({"num_attention_heads": 1.5}, r"num_attention_heads is 1\.5"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),
+        ({"num_hidden_layers": None}, "num_hidden_layers is None"),
+        ({"layer_norm_eps": -1}, "layer_norm_eps is -1"),
+        ({"layer_norm_eps": None}, "layer_norm_eps is None"),
+        ({"model_type": "roberta", "pad_token_id": -5}, "pad_token_id is -5"),
+        ({"model_type": "roberta", "pad_token_id": 11}, "no positions are left behind the first 12"),
     ],
 )
 def test_what_cannot_be_built_is_named(tmp_path: Path, config: dict[str, Any], told: str) -> None:
@@ -115,6 +124,38 @@ def test_unknown_pooling_and_modules_are_refused(tmp_path: Path) -> None:
     (directory / "1_Pooling").mkdir()
     (directory / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     with pytest.raises(ModelError, match="max_tokens"):
+        read_directory(directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "told"),
+    [
+        ("embeddings.word_embeddings.weight", np.ones(16), r"has the shape \(16,\), wanted \(any, any\)"),
+        ("embeddings.position_embeddings.weight", np.ones((12, 8)), r"has the shape \(12, 8\), wanted \(any, 16\)"),
+        ("embeddings.token_type_embeddings.weight", np.ones((0, 16)), r"has the shape \(0, 16\)"),
+        ("embeddings.LayerNorm.weight", np.ones(8), r"has the shape \(8,\), wanted \(16\)"),
+        ("encoder.layer.0.attention.self.query.weight", np.ones((8, 16)), r"wanted \(16, 16\)"),
+        ("encoder.layer.1.output.dense.weight", np.ones((16, 31)), r"wanted \(16, 32\)"),
+        ("encoder.layer.0.intermediate.dense.bias", np.ones(7), r"wanted \(32\)"),
+        ("encoder.layer.0.output.dense.bias", np.full(16, np.nan), "no finite numbers"),
+    ],
+)
+def test_weights_that_do_not_fit_each_other_are_named(tmp_path: Path, name: str, array: Any, told: str) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    weights = tinybert.safetensors(tinybert.tensors(0) | {name: array.astype(np.float32)})
+    (directory / "model.safetensors").write_bytes(weights)
+    with pytest.raises(ModelError, match=f"{name} .*{told}"):
+        read_directory(directory)
+
+
+def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    nested = b"[" * 100_000
+    (directory / "model.safetensors").write_bytes(len(nested).to_bytes(8, "little") + nested)
+    with pytest.raises(ModelError, match="not a sound safetensors file"):
+        read_directory(directory)
+    (directory / "config.json").write_bytes(nested)
+    with pytest.raises(ModelError, match="is not JSON"):
         read_directory(directory)
 
 
