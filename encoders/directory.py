@@ -1,6 +1,7 @@
 """Models from a directory in Hugging Face's layout: the weights, and what its small files say about their use."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,17 @@ from encoders.base import ModelError
 from encoders.card import ModelCard, Pooling
 from encoders.store import TOKENIZER, sha256
 from encoders.tokenizing import Tokenizer
-from encoders.weights import Bert, read_bert, read_json
+from encoders.weights import Bert, parse_json, read_bert, read_json, whole
 
 WEIGHTS = "model.safetensors"
 _MODULES = {"Transformer", "Pooling", "Normalize"}
 _UNSTATED = 512
 """Tokens, where the files give no limit: what BERT was trained with."""
+_ENDLESS = 1 << 20
+"""More tokens than any model takes."""
+_MODE = "pooling_mode_"
+_MODES = {"mean": "mean_tokens", "cls": "cls_token"}
+"""How a `pooling_mode` of one word writes what the switches say, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def read_directory(directory: Path) -> Source:
         layers=tuple(range(len(bert.layers))),
     )
     tokenizer = (directory / TOKENIZER).read_bytes()
-    Tokenizer(tokenizer, card.max_tokens).check(len(bert.words))
+    Tokenizer(tokenizer, card.max_tokens, card.prefix).check(len(bert.words))
     return Source(card, bert, tokenizer, files)
 
 
@@ -97,34 +103,64 @@ def _optional(path: Path) -> dict[str, Any]:
 def _pooling(directory: Path) -> Pooling:
     """As `1_Pooling/config.json` says; mean where there is none, as sentence-transformers does."""
     _check_modules(directory / "modules.json")
-    modes = {key for key, on in _optional(directory / "1_Pooling" / "config.json").items() if on is True}
-    modes &= {f"pooling_mode_{mode}" for mode in ("cls_token", "max_tokens", "mean_sqrt_len_tokens", "mean_tokens")}
-    if modes <= {"pooling_mode_mean_tokens"}:
+    config = _optional(directory / "1_Pooling" / "config.json")
+    if config.get("include_prompt") is False and _prefix(directory):
+        raise ModelError(
+            f"{directory.name} leaves its prompt out when it pools (include_prompt), which is not built here"
+        )
+    modes = _modes(config)
+    if modes == {"mean_tokens"}:
         return Pooling.MEAN
-    if modes == {"pooling_mode_cls_token"}:
+    if modes == {"cls_token"}:
         return Pooling.CLS
-    raise ModelError(f"{directory.name} pools by {', '.join(sorted(modes))}; only the mean or the CLS token is built")
+    stated = ", ".join(sorted(modes)) or "nothing"
+    raise ModelError(f"{directory.name} pools by {stated}; only the mean or the CLS token is built")
+
+
+def _modes(config: Mapping[str, Any]) -> set[str]:
+    """Every way of pooling that is switched on, also one that we never heard of."""
+    modes = {key.removeprefix(_MODE) for key, on in config.items() if key.startswith(_MODE) and on is True}
+    if (word := config.get("pooling_mode")) is not None:
+        modes.add(_MODES.get(str(word), str(word)))
+    if not modes and config.get(f"{_MODE}mean_tokens", True):
+        return {"mean_tokens"}
+    return modes
 
 
 def _check_modules(path: Path) -> None:
     if not path.is_file():
         return
-    kinds = set(re.findall(r'"type":\s*"[\w.]*\.(\w+)"', path.read_text(encoding="utf-8")))
+    try:
+        kinds = {module["type"].rpartition(".")[2] for module in parse_json(path)}
+    except (TypeError, KeyError, AttributeError):
+        raise ModelError(f"{path} is no list of modules") from None
     if unknown := kinds - _MODULES:
         raise ModelError(f"{path.parent.name} has a {', '.join(sorted(unknown))} module, which is not built here")
 
 
 def _max_tokens(directory: Path) -> int:
-    stated = _optional(directory / "sentence_bert_config.json").get("max_seq_length")
-    if stated is None:
-        # A tokenizer without a limit says so by a huge number.
-        stated = min(_optional(directory / "tokenizer_config.json").get("model_max_length", _UNSTATED), _UNSTATED)
-    return int(stated)
+    stated = _optional(directory / "sentence_bert_config.json")
+    other = _optional(directory / "tokenizer_config.json")
+    try:
+        if stated.get("max_seq_length") is not None:
+            return min(whole(stated, "max_seq_length", 1), _ENDLESS)
+        if other.get("model_max_length") is not None:
+            # A tokenizer without a limit says so by a huge number.
+            return min(whole(other, "model_max_length", 1), _UNSTATED)
+    except ValueError as error:
+        raise ModelError(f"{directory.name}: {error}") from None
+    return _UNSTATED
 
 
 def _prefix(directory: Path) -> str:
     config = _optional(directory / "config_sentence_transformers.json")
-    return str((config.get("prompts") or {}).get(config.get("default_prompt_name"), ""))
+    if (name := config.get("default_prompt_name")) is None:
+        return ""
+    prompts = config.get("prompts")
+    prompt = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+    if not isinstance(prompt, str):
+        raise ModelError(f"{directory.name}: its default prompt is {name!r}, and its prompts have no such text")
+    return prompt
 
 
 def _licence(directory: Path) -> str:

@@ -27,6 +27,7 @@ class Tokenizer:
             raise ModelError(f"tokenizer.json cannot be read: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
+        self._max_tokens = max_tokens
         self._prefix = prefix
 
     @property
@@ -43,20 +44,30 @@ class Tokenizer:
         sound = [(self._prefix + text).encode("utf-8", "replace").decode() for text in texts]
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(sound)]
 
-    def check(self, rows: int) -> None:
+    @property
+    def last(self) -> int:
+        """The greatest id of a token."""
+        return max(self._tokenizer.get_vocab().values(), default=0)
+
+    def check(self, rows: int | None) -> None:
         """Refuse a tokenizer that belongs to another model.
 
         Args:
-            rows: words in the model's embedding table.
+            rows: words in the model's embedding table; None where it is not known.
 
         Raises:
-            ModelError: the table and the tokenizer do not fit, or a text without words has no tokens at all.
+            ModelError: the table and the tokenizer do not fit; a text without words has no tokens at all; or special
+                tokens and prefix leave no room for a text.
         """
         # Tables are often padded by a few rows; a tokenizer that knows more than the table would read past it.
-        if not 0.98 * rows <= self.size <= rows:
+        if rows is not None and not 0.98 * rows <= self.size <= rows:
             raise ModelError(
                 f"wrong tokenizer: tokenizer.json knows {self.size} tokens, the model has {rows}. "
                 "Take both from the same model"
             )
-        if not self.ids([""])[0]:
+        if not (empty := self.ids([""])[0]):
             raise ModelError("wrong tokenizer: it adds no special tokens, so an empty text would have no vector")
+        if len(empty) >= self._max_tokens:
+            raise ModelError(
+                f"the model takes {self._max_tokens} tokens, which special tokens and its prompt fill: no text has room"
+            )

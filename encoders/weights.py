@@ -146,15 +146,24 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: it is missing or no JSON object.
     """
+    value = parse_json(path)
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} holds {type(value).__name__}, not an object")
+    return value
+
+
+def parse_json(path: Path) -> Any:
+    """Whatever JSON a file holds.
+
+    Raises:
+        ModelError: it is missing or no JSON.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing") from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} holds {type(value).__name__}, not an object")
-    return value
 
 
 def assemble(

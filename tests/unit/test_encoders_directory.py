@@ -128,6 +128,60 @@ def test_unknown_pooling_and_modules_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("1_Pooling/config.json", {"pooling_mode_lasttoken": True}, "pools by lasttoken"),
+        ("1_Pooling/config.json", {"pooling_mode_weightedmean_tokens": True}, "pools by weightedmean_tokens"),
+        ("1_Pooling/config.json", {"pooling_mode_mean_tokens": False}, "pools by nothing"),
+        ("1_Pooling/config.json", {"pooling_mode": "max"}, "pools by max"),
+        ("modules.json", ["Dense"], "is no list of modules"),
+        ("modules.json", [{"type": "Dense"}], "has a Dense module"),
+        ("sentence_bert_config.json", {"max_seq_length": "x"}, "max_seq_length is 'x'"),
+        ("sentence_bert_config.json", {"max_seq_length": 0}, "max_seq_length is 0"),
+        ("sentence_bert_config.json", {"max_seq_length": 2}, "takes 2 tokens, which special tokens"),
+        ("tokenizer_config.json", {"model_max_length": []}, r"model_max_length is \[\]"),
+        ("config_sentence_transformers.json", {"prompts": "q", "default_prompt_name": "q"}, "default prompt is 'q'"),
+        ("config_sentence_transformers.json", {"prompts": {"q": None}, "default_prompt_name": "q"}, "no such text"),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": {"q": "red " * 12}, "default_prompt_name": "q"},
+            "no text has room",
+        ),
+    ],
+)
+def test_small_files_that_cannot_be_followed_are_refused(tmp_path: Path, name: str, content: Any, told: str) -> None:
+    path = tinybert.write(tmp_path / "tiny") / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=told):
+        read_directory(tmp_path / "tiny")
+
+
+def test_a_prompt_that_pooling_leaves_out_is_refused(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    prompts = {"prompts": {"query": "red "}, "default_prompt_name": "query"}
+    (directory / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    (directory / "1_Pooling").mkdir()
+    (directory / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true, "include_prompt": false}')
+    with pytest.raises(ModelError, match="include_prompt"):
+        read_directory(directory)
+
+
+@pytest.mark.parametrize(
+    ("content", "pooling"),
+    [({}, Pooling.MEAN), ({"pooling_mode": "mean"}, Pooling.MEAN), ({"pooling_mode": "cls"}, Pooling.CLS)],
+)
+def test_pooling_may_be_stated_in_one_word_or_not_at_all(
+    tmp_path: Path, content: dict[str, str], pooling: Pooling
+) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    (directory / "1_Pooling").mkdir()
+    (directory / "1_Pooling" / "config.json").write_text(json.dumps(content))
+    (directory / "tokenizer_config.json").write_text('{"model_max_length": null}')
+    assert read_directory(directory).card.pooling is pooling
+
+
+@pytest.mark.parametrize(
     ("name", "array", "told"),
     [
         ("embeddings.word_embeddings.weight", np.ones(16), r"has the shape \(16,\), wanted \(any, any\)"),
