@@ -170,7 +170,9 @@ class _Draft:
         return OnnxEncoder(self.manifest({}), self.model, self.tokenizer, running=ON_CPU)
 
     def install(self, measured: dict[str, float], store: Store, report: Report) -> Path:
-        check_company(self.encoder().encode)
+        encoder = self.encoder()
+        encoder.check()
+        check_company(encoder.encode)
         manifest = self.manifest(measured)
         path = store.install(manifest, {MODEL: self.model, TOKENIZER: self.tokenizer})
         report(f"{manifest.card.name}@{manifest.version} is ready")

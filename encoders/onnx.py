@@ -77,6 +77,28 @@ class OnnxEncoder:
         """The execution provider in use, as the session itself reports it."""
         return self._runner.provider
 
+    def check(self) -> None:
+        """Refuse a graph that would fail later on: at a text as long as the card allows, or at a rare word.
+
+        Raises:
+            ModelError: it cannot take so many tokens, or the tokenizer knows words that it does not.
+        """
+        longest, last = self.manifest.card.max_tokens, self._tokenizer.last
+        try:
+            self._runner.run([[0] * longest], longest)
+        except Exception as error:  # ONNX Runtime's exceptions have no public base class
+            raise ModelError(
+                f"the model cannot take {longest} tokens: state how many it can as max_seq_length in its "
+                "sentence_bert_config.json"
+            ) from error
+        try:
+            self._runner.run([[last]], 1)
+        except Exception as error:
+            raise ModelError(
+                f"wrong tokenizer: tokenizer.json knows a token {last}, which the model does not. "
+                "Take both from the same model"
+            ) from error
+
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts, in order: float32 (len(texts), dim), unit rows.
 

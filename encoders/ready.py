@@ -17,10 +17,12 @@ from encoders.directory import describe
 from encoders.graph import Graph, serialize
 from encoders.pooling import pool
 from encoders.store import TOKENIZER, sha256
+from encoders.tokenizing import Tokenizer
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _MIN_OPSET = 13
 """`Unsqueeze` takes its axes as an input from here on."""
+_TABLE_RANK = 2
 _TEXT_RANK, _TOKEN_RANK = 2, 3
 
 
@@ -64,14 +66,17 @@ def read_ready(graph: Path) -> tuple[ModelCard, bytes, bytes]:
     """Card, adapted graph and tokenizer.
 
     Raises:
-        ModelError: weights outside of the directory, a missing tokenizer, or inputs and outputs of another kind.
+        ModelError: weights outside of the directory, a missing tokenizer or another model's, or inputs and outputs of
+            another kind.
     """
     model = _parse(graph)
     if _external(model, graph.parent):
         onnx.external_data_helper.load_external_data_for_model(model, str(graph.parent))
     directory = home(graph)
     card = describe(directory, name=directory.resolve().name, revision=sha256(graph.read_bytes()))
-    return *adapt(model, card), (directory / TOKENIZER).read_bytes()
+    tokenizer = (directory / TOKENIZER).read_bytes()
+    Tokenizer(tokenizer, card.max_tokens, card.prefix).check(_words(model.graph))
+    return *adapt(model, card), tokenizer
 
 
 def adapt(model: onnx.ModelProto, card: ModelCard) -> tuple[ModelCard, bytes]:
@@ -82,6 +87,22 @@ def adapt(model: onnx.ModelProto, card: ModelCard) -> tuple[ModelCard, bytes]:
     """
     dim = _adapt(model, card)
     return msgspec.structs.replace(card, dim=dim), serialize(model)
+
+
+def _words(graph: onnx.GraphProto) -> int | None:
+    """Rows of the table that token ids are looked up in; None where it is not plain to see."""
+    tables = {tensor.name: tensor.dims for tensor in graph.initializer}
+    ids = {"input_ids"}
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in ids:
+            ids.add(node.output[0])
+        if (
+            node.op_type == "Gather"
+            and node.input[1] in ids
+            and len(rows := tables.get(node.input[0], ())) == _TABLE_RANK
+        ):
+            return int(rows[0])
+    return None
 
 
 def _parse(graph: Path) -> onnx.ModelProto:

@@ -125,6 +125,49 @@ def test_other_graphs_are_refused(tmp_path: Path) -> None:
         read_ready(path)
 
 
+@pytest.mark.parametrize("words", [tinybert.WORDS[:8], [*tinybert.WORDS, "unheard-of"]])
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, words: list[str]) -> None:
+    path = write(tmp_path / "mine")
+    (path.parent / "tokenizer.json").write_bytes(tinybert.tokenizer(words))
+    with pytest.raises(ModelError, match=f"wrong tokenizer.*knows {len(words)} tokens, the model has 16"):
+        load_encoder(str(path), tmp_path / "cache", build=True)
+
+
+def test_a_tokenizer_is_tried_where_the_table_is_not_plain_to_see(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine")
+    model = onnx.load(str(path))
+    model.graph.node[0].input[1] = "same"
+    model.graph.node.insert(0, helper.make_node("Identity", ["input_ids"], ["same"]))
+    path.write_bytes(model.SerializeToString())
+    load_encoder(str(path), tmp_path / "cache", build=True)
+    (path.parent / "tokenizer.json").write_bytes(tinybert.tokenizer([*tinybert.WORDS, "unheard-of"]))
+    with pytest.raises(ModelError, match=r"wrong tokenizer.*knows a token 16, which the model does not"):
+        load_encoder(str(path), tmp_path / "cache", build=True)
+
+
+def test_a_graph_with_fewer_positions_than_stated_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine")
+    model = onnx.load(str(path))
+    for name, value in (("first", 0), ("last", 1 << 30), ("axis", 1)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([value], np.int64), name))
+    positions = np.ones((1, 300, DIM), np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(positions, "positions"))
+    model.graph.node[-1].output[0] = "nowhere"
+    model.graph.node.extend(
+        [
+            helper.make_node("Shape", ["input_ids"], ["shape"]),
+            helper.make_node("Slice", ["shape", "axis", "last"], ["length"]),
+            helper.make_node("Slice", ["positions", "first", "length", "axis"], ["here"]),
+            helper.make_node("Add", ["nowhere", "here"], ["embedding"]),
+        ]
+    )
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="cannot take 512 tokens: state how many it can as max_seq_length"):
+        load_encoder(str(path), tmp_path / "cache", build=True)
+    (path.parent / "sentence_bert_config.json").write_text('{"max_seq_length": 300}')
+    assert load_encoder(str(path), tmp_path / "cache", build=True).encode(["red " * 400]).shape == (1, DIM)
+
+
 def test_several_graphs_must_be_told_apart(tmp_path: Path) -> None:
     path = write(tmp_path / "mine")
     (path.parent / "quantized.onnx").write_bytes(path.read_bytes())
