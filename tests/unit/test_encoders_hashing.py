@@ -31,6 +31,7 @@ def test_the_id_tells_dimension_and_template_apart() -> None:
     assert len(ids) == 3
 
 
-def test_a_dimension_too_small_is_refused() -> None:
-    with pytest.raises(ValueError, match="dim is 1"):
-        HashingEncoder(dim=1)
+@pytest.mark.parametrize("dim", [1, 100_000_000])
+def test_a_dimension_out_of_range_is_refused(dim: int) -> None:
+    with pytest.raises(ValueError, match=f"dim is {dim}"):
+        HashingEncoder(dim=dim)

@@ -50,6 +50,69 @@ def test_hashing_needs_no_files(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dim", ["1", "x", "-4", "²", "99999999999"])
+def test_a_length_that_no_vector_has_is_refused(tmp_path: Path, dim: str) -> None:
+    with pytest.raises(ModelError, match="comes the length of a vector, 2 to 32768, such as 256"):
+        load_encoder(f"{HASHING}@{dim}", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "@int8"])
+def test_no_name_is_no_path(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tinybert.write(tmp_path / "tiny"))
+    with pytest.raises(ModelError, match="unknown model ''"):
+        load_encoder(text, tmp_path / "cache", build=True)
+
+
+@pytest.mark.parametrize("name", ["hashing", "two\nlines", "n" * 201])
+def test_a_directory_whose_name_no_vector_can_carry_is_refused(tmp_path: Path, name: str) -> None:
+    directory = tinybert.write(tmp_path / name)
+    with pytest.raises(ModelError, match="give it another name"):
+        build_model(str(directory), tmp_path / "cache", silent)
+
+
+@pytest.mark.parametrize(
+    "name",
+    # fmt: off
+    [
+        "",
+        ".",
+        "..",
+        "../../outside",
+        "a/b",
+        "/upwell-outside",
+        ".hidden",
+        "-x",
+        "x@int8",
+        "nul\0",
+        "two\nlines",
+        "hashing",
+        "all-MiniLM-L6-v2",
+        "tiny",
+        "n" * 101,
+    ],
+    # fmt: on
+)
+def test_a_pruned_model_cannot_be_called_anything(tmp_path: Path, name: str) -> None:
+    directory = tinybert.write(tmp_path / "tiny")
+    with pytest.raises(ModelError, match=r"cannot be called .*: choose a name"):
+        build_model(str(directory), tmp_path / "cache" / "deep", silent, layers=[0], name=name)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_directory_may_have_the_name_of_a_known_model(tmp_path: Path) -> None:
+    directory = tinybert.write(tmp_path / "all-MiniLM-L6-v2")
+    built = build_model(str(directory), tmp_path / "cache", silent)
+    assert locate(f"all-MiniLM-L6-v2@{built.name}", tmp_path / "cache") == built
+    with pytest.raises(ModelError, match="all-MiniLM-L6-v2 is not built yet"):
+        locate("all-MiniLM-L6-v2", tmp_path / "cache")
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"?")
+    with pytest.raises(ModelError, match=r"model\.bin is no model: name an ONNX file"):
+        build_model(str(tmp_path / "model.bin"), tmp_path / "cache", silent)
+
+
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="unknown model 'bert-of-mine': choose hashing, all-MiniLM-L6-v2"):
         load_encoder("bert-of-mine", tmp_path)
