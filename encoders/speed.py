@@ -26,7 +26,7 @@ class Speed:
 
 
 def measure(encoder: Encoder, texts: Sequence[str], seconds: float = 3.0) -> Speed:
-    """Encode texts again and again, for at least `seconds` after a warm-up window.
+    """Encode texts again and again, for at least `seconds` and one window, after one to warm up.
 
     Raises:
         ValueError: there are no texts.
@@ -35,7 +35,7 @@ def measure(encoder: Encoder, texts: Sequence[str], seconds: float = 3.0) -> Spe
         raise ValueError("got no texts to measure with")
     encoder.encode(texts[:WINDOW])
     done, wall, processor = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - wall < seconds:
+    while not done or time.perf_counter() - wall < seconds:
         start = done % len(texts)
         done += len(encoder.encode(texts[start : start + WINDOW]))
     wall, processor = time.perf_counter() - wall, time.process_time() - processor

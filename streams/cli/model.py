@@ -15,7 +15,7 @@ from encoders.base import ModelError
 from encoders.card import Manifest
 from encoders.fetch import Report
 from encoders.known import KNOWN
-from encoders.models import HASHING, build_model, load_encoder, locate
+from encoders.models import HASHING, build_model, encoder_id, load_encoder, locate
 from encoders.store import Store, verify
 from streams import settings
 from streams.cli.swap import swap_
@@ -68,6 +68,7 @@ def build(name: str | None, texts: Path | None, as_json: bool) -> None:
     configured, _ = settings.load()
     name = name or configured.model
     if _is_hashing(name):
+        encoder_id(name, configured.cache_dir)
         click.echo(f"{name} needs no building: it is ready.", err=True)
         _show([], as_json=as_json)
         return
@@ -145,7 +146,9 @@ def verify_(name: str | None, as_json: bool) -> None:
 @model.command()
 @click.argument("name", required=False)
 @_texts
-@click.option("--seconds", default=3.0, show_default=True, help="How long to measure each model.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=3.0, show_default=True, help="How long to measure each model."
+)
 @_json
 def bench(name: str | None, texts: Path | None, seconds: float, as_json: bool) -> None:
     """Measure one model, or all that are built, on this machine.
@@ -194,12 +197,22 @@ def _built(name: str | None) -> list[Path]:
 
 
 def _read_texts(path: Path | None) -> list[str]:
-    """Texts of a file: of catalogue items as the encoder would see them, or one a line."""
+    """Texts of a file: of catalogue items as the encoder would see them, or one a line.
+
+    Raises:
+        DataError: it is no UTF-8 text, holds something else than items, or nothing.
+    """
+    from streams.errors import DataError, unread
+
     if path is None:
         return []
-    if path.suffix != ".jsonl":
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return list(_items(path))
+    try:
+        texts = list(_items(path)) if path.suffix == ".jsonl" else path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} cannot be read: {unread(error)}") from None
+    if texts := [text for text in texts if path.suffix == ".jsonl" or text.strip()]:
+        return texts
+    raise DataError(f"{path} holds no texts")
 
 
 def _items(path: Path) -> Iterator[str]:

@@ -62,6 +62,39 @@ def test_hashing_needs_no_building(directory: Path, monkeypatch: pytest.MonkeyPa
     assert "has no layers" in upwell("prune", "--layers", "0").output
 
 
+def test_hashing_of_a_length_that_no_vector_has_is_not_ready(directory: Path) -> None:
+    result = upwell("build", "hashing@x")
+    assert result.exit_code == 2
+    assert "comes the length of a vector" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("build",), ("prune", "--layers", "0"), ("bench",)])
+@pytest.mark.parametrize(("content", "told"), [(b"\xff\xfe", "it is not UTF-8 text"), (b"\n \n", "holds no texts")])
+def test_texts_that_are_none_are_refused(
+    directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    content: bytes,
+    told: str,
+) -> None:
+    monkeypatch.setenv("UPWELL_MODEL", str(directory))
+    path = tmp_path / "texts.txt"
+    path.write_bytes(content)
+    result = upwell(*command, "--texts", str(path))
+    assert result.exit_code == 5
+    assert f"{path} " in result.stderr
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan"])
+def test_bench_measures_a_window_at_least(directory: Path, seconds: str) -> None:
+    rows("build", str(directory))
+    (measured,) = rows("bench", "tiny", "--seconds", seconds)
+    assert measured["texts"] > 0
+    assert measured["per_second"] > 0
+
+
 def test_tables_name_every_model(directory: Path) -> None:
     (built,) = rows("build", str(directory))
     assert built["id"] in upwell("list").stdout
