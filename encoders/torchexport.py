@@ -14,7 +14,7 @@ import onnx
 
 from encoders.base import MissingRuntimeError, ModelError
 from encoders.graph import OPSET
-from encoders.weights import Array
+from encoders.weights import Array, unsupported
 
 _INPUTS = ("input_ids", "attention_mask")
 
@@ -56,8 +56,7 @@ def load(directory: Path) -> TokenModel:
         import transformers
     except ImportError as error:
         raise MissingRuntimeError(
-            f"{directory.name} is no BERT, so PyTorch has to export it: install upwell[export], "
-            "or name an ONNX file of it"
+            f"{unsupported(directory)}, so PyTorch has to export it: install upwell[export], or name an ONNX file of it"
         ) from error
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

@@ -92,5 +92,5 @@ def test_without_pytorch_it_says_what_to_install(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingRuntimeError, match=r"other is no BERT.*install upwell\[export\]"):
+    with pytest.raises(MissingRuntimeError, match=r"other has model_type .*install upwell\[export\]"):
         build_model(str(directory), tmp_path / "cache", print)
