@@ -72,7 +72,6 @@ def test_a_directory_whose_name_no_vector_can_carry_is_refused(tmp_path: Path, n
 
 @pytest.mark.parametrize(
     "name",
-    # fmt: off
     [
         "",
         ".",
@@ -90,7 +89,6 @@ def test_a_directory_whose_name_no_vector_can_carry_is_refused(tmp_path: Path, n
         "tiny",
         "n" * 101,
     ],
-    # fmt: on
 )
 def test_a_pruned_model_cannot_be_called_anything(tmp_path: Path, name: str) -> None:
     directory = tinybert.write(tmp_path / "tiny")
