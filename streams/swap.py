@@ -7,6 +7,7 @@ plan says `next` ─► workers encode the catalogue with it, at a rate ─► e
 
 import asyncio
 import contextlib
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,8 +68,10 @@ def planned(now: ModelPlan | None, first: Callable[[], Model], to: Model, rate: 
         rate: items that a worker encodes with it a second; 0 for no limit.
 
     Raises:
-        ConfigError: it serves already, or another change is under way.
+        ConfigError: it serves already, another change is under way, or the rate is none.
     """
+    if not 0 <= rate < math.inf:  # JSON has no such numbers: no worker could read the plan
+        raise ConfigError(f"the rate is {rate}, wanted items a second, or 0 for no limit")
     if now is None:
         model = first()
         now = ModelPlan(ServedModel("embeddings", model.name, model.id, FIRST))

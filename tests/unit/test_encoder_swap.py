@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -277,3 +278,9 @@ def test_plans() -> None:
         planned(ModelPlan(NEW), unasked, Model("new", NEW.id), 0.0)
     with pytest.raises(ConfigError, match="a change to new is under way"):
         planned(CHANGING, unasked, Model("third", "third@1"), 0.0)
+
+
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -1.0])
+def test_a_rate_that_no_plan_can_carry_is_refused(rate: float) -> None:
+    with pytest.raises(ConfigError, match="wanted items a second, or 0 for no limit"):
+        planned(ModelPlan(NEW), unasked, Model("old", "old@1"), rate)
