@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from streams import follow
 from streams.codecs import decode_embedding
 from streams.engine.effects import Record
-from streams.errors import BrokerError, ConfigError
+from streams.errors import BrokerError, ConfigError, ContractError
 from streams.records import ModelPlan, ServedModel
 from streams.settings import KafkaSettings
 from streams.topics import Topics
@@ -24,11 +24,12 @@ async def current(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Model
 
     Raises:
         BrokerError: the cluster cannot be reached.
+        ContractError: it cannot be read.
     """
     newest = None
     async with follow.reader(bootstrap, kafka) as consumer:
         async for record in follow.until_now(consumer, topics.models.name, topics.models.partitions):
-            newest = _plan(record, newest)
+            newest = _plan(topics.models.name, record, newest)
     return newest
 
 
@@ -37,6 +38,7 @@ async def serving(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> Serve
 
     Raises:
         BrokerError: the cluster cannot be reached.
+        ContractError: the plan cannot be read.
     """
     plan = await current(bootstrap, kafka, topics)
     return None if plan is None else plan.serving
@@ -77,15 +79,19 @@ def same_model(there: str | None, here: str, name: str) -> None:
 
 
 async def changes(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> AsyncGenerator[ModelPlan | None, None]:
-    """The plan that holds now, None in a shop that never changed its model; then every new one."""
+    """The plan that holds now, None in a shop that never changed its model; then every new one.
+
+    Raises:
+        ContractError: one cannot be read.
+    """
     async with follow.reader(bootstrap, kafka) as consumer:
         newest = None
         spans = await follow.whole(consumer, topics.models.name, topics.models.partitions)
         async for record in follow.between(consumer, spans):
-            newest = _plan(record, newest)
+            newest = _plan(topics.models.name, record, newest)
         yield newest
         async for record in follow.onwards(consumer, {place: span.end for place, span in spans.items()}):
-            yield (newest := _plan(record, newest))
+            yield (newest := _plan(topics.models.name, record, newest))
 
 
 async def publish(bootstrap: str, kafka: KafkaSettings, topics: Topics, plan: ModelPlan) -> None:
@@ -104,8 +110,18 @@ async def publish(bootstrap: str, kafka: KafkaSettings, topics: Topics, plan: Mo
         await producer.stop()
 
 
-def _plan(record: Record, before: ModelPlan | None) -> ModelPlan | None:
-    """The plan that holds after a record; None after the deletion of the one `before`."""
+def _plan(topic: str, record: Record, before: ModelPlan | None) -> ModelPlan | None:
+    """The plan that holds after a record; None after the deletion of the one `before`.
+
+    Raises:
+        ContractError: it is no plan.
+    """
     if record.key != KEY:
         return before
-    return _decode(record.value) if record.value else None
+    try:
+        return _decode(record.value) if record.value else None
+    except (ValueError, RecursionError) as error:
+        raise ContractError(
+            f"{topic} holds a plan of the models that this version of Upwell cannot read ({error}): "
+            "run the version that wrote it"
+        ) from None

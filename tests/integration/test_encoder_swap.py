@@ -146,6 +146,17 @@ async def test_a_change_is_given_up_and_whoever_watches_it_is_told(
     assert (code, "no change of the model is under way" in err) == (2, True)
 
 
+async def test_a_plan_that_cannot_be_read_is_told_in_one_line(
+    settings: Settings, bootstrap: str, shop_topics: Topics
+) -> None:
+    async with desk(shop_topics, bootstrap) as shop:
+        await shop.put(shop_topics.models, "encoder", b'{"rate": null}')
+    for command in (("worker", "--roles", "encoder"), ("model", "swap", "--abort")):
+        code, _, err = await asyncio.to_thread(upwell, settings, bootstrap, *command)
+        assert (code, len(err.splitlines())) == (4, 1), err
+        assert f"{shop_topics.models.name} holds a plan of the models that this version of Upwell cannot read" in err
+
+
 async def test_a_worker_that_has_not_the_gpu_it_needs_ends_with_one_line(
     settings: Settings, bootstrap: str, shop_topics: Topics
 ) -> None:
