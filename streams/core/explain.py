@@ -25,6 +25,9 @@ CITED = 2
 REASONS = 3
 """Reasons of one item at most."""
 
+SLIGHT = 0.05
+"""Share below which what is not the largest reason goes unsaid."""
+
 _LEAST = 1e-9
 
 _BY_NAME = sorted(range(len(ORDER)), key=ORDER.__getitem__)
@@ -66,7 +69,8 @@ class Shares(NamedTuple):
 def shared(gains: Floats, ranks: npt.NDArray[np.integer], sayable: npt.NDArray[np.bool_]) -> Shares:
     """Which channels are the reasons of items, and how much.
 
-    A channel that pulled an item down, or of which nothing can be said, is no reason.
+    A channel that pulled an item down, or of which nothing can be said, is no reason, nor is one that gave next to
+    nothing beside others.
 
     Args:
         gains: float64 (n, channels), by `channels.ORDER`, what each channel gave of the score.
@@ -79,6 +83,7 @@ def shared(gains: Floats, ranks: npt.NDArray[np.integer], sayable: npt.NDArray[n
     largest, columns = np.take_along_axis(amounts, order, axis=1), _NAMED[order]
     kept = np.take_along_axis(sayable, columns, axis=1) & (largest > 0)
     kept &= np.cumsum(kept, axis=1) <= REASONS
+    kept &= largest >= SLIGHT * np.where(kept, largest, 0.0).sum(axis=1, keepdims=True)
     totals = np.where(kept, largest, 0.0).sum(axis=1, keepdims=True)
     shares = np.divide(largest, totals, out=np.zeros_like(largest), where=kept)
     return Shares(np.count_nonzero(kept, axis=1), columns[kept], shares[kept])

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from streams.core.coldstart import Stage
-from streams.core.explain import REASONS
+from streams.core.explain import REASONS, SLIGHT
 from streams.core.policy import Channel
 from streams.records import Cited, Reason, Recommendation, RecommendedItem
 from streams.replicas import ENOUGH
@@ -33,4 +33,6 @@ def test_every_channel_and_stage_is_told() -> None:
 def test_numbers_are_those_of_the_code() -> None:
     assert REASONS == 3
     assert "up to three channels" in PART
+    assert SLIGHT == 1 / 20
+    assert "none with less than a twentieth" in PART
     assert f"at least {ENOUGH} items" in TOPICS
