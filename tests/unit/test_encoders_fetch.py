@@ -72,6 +72,31 @@ def test_a_kept_file_that_changed_is_fetched_again(tmp_path: Path, index: Index)
     assert len(index.commands) == 2
 
 
+@pytest.mark.parametrize("moment", ["while it is fetched", "at the last moment"])
+def test_what_another_process_fetched_meanwhile_stays(
+    tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    kept = tmp_path / "sources" / "upwell-test-weights-1.0"
+
+    def other() -> None:
+        for name, data in (("a.bin", b"first"), ("sub/b.bin", b"second")):
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            (kept / name).write_bytes(data)
+        made.append((kept / "a.bin").stat().st_ino)
+
+    made: list[int] = []
+    if moment == "while it is fetched":
+        monkeypatch.setattr(module, "_install", lambda package, target: (index(["--target", str(target)]), other()))
+    else:
+        remove = shutil.rmtree
+        monkeypatch.setattr(
+            module.shutil, "rmtree", lambda path, **how: other() if path == kept else remove(path, **how)
+        )
+    folder = fetch(PACKAGE, tmp_path, print)
+    assert [(folder / "a.bin").stat().st_ino] == made
+    assert (folder / "sub" / "b.bin").read_bytes() == b"second"
+
+
 def test_an_installed_distribution_serves_without_the_index(
     tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
