@@ -33,11 +33,16 @@ class Store:
         Raises:
             ModelError: a manifest cannot be read.
         """
-        return [entry for entry in self if entry[1].card.name == name and entry[1].format in RUNS]
+        found = self._below(self.root / name, f"*/{MANIFEST}")  # of others' damage it is none the worse
+        return [entry for entry in found if entry[1].card.name == name and entry[1].format in RUNS]
 
     def __iter__(self) -> Iterator[tuple[Path, Manifest]]:
         """Every artifact: its directory and manifest, not verified."""
-        for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
+        return self._below(self.root, f"*/*/{MANIFEST}")
+
+    @staticmethod
+    def _below(folder: Path, pattern: str) -> Iterator[tuple[Path, Manifest]]:
+        for path in sorted(folder.glob(pattern)):
             if not path.parent.name.startswith("."):
                 yield path.parent, read_manifest(path.parent)
 
@@ -52,7 +57,11 @@ class Store:
             building.chmod(0o755)
             if not _sound(target):
                 shutil.rmtree(target, ignore_errors=True)
-                building.rename(target)
+                try:
+                    building.rename(target)
+                except OSError:
+                    if not _sound(target):  # else another process was quicker
+                        raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
         return target
@@ -69,7 +78,7 @@ def read_manifest(directory: Path) -> Manifest:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise ModelError(f"{directory} is no built model: {MANIFEST} is missing") from None
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is damaged ({error}): delete {directory} and build the model again") from error
 
 
@@ -90,9 +99,7 @@ def verify(directory: Path) -> tuple[Manifest, dict[str, bytes]]:
         )
     files = {}
     for name, wanted in manifest.files.items():
-        path = directory / name
-        if path.name != name or not path.is_file():
-            raise ModelError(f"{path} is missing: delete {directory} and build the model again")
+        path = _listed(directory, name)
         files[name] = path.read_bytes()
         if (got := sha256(files[name])) != wanted:
             raise ModelError(
@@ -102,6 +109,27 @@ def verify(directory: Path) -> tuple[Manifest, dict[str, bytes]]:
     if missing := {MODEL, TOKENIZER} - files.keys():
         raise ModelError(f"{directory / MANIFEST} does not list {', '.join(sorted(missing))}")
     return manifest, files
+
+
+def size(directory: Path, manifest: Manifest) -> int:
+    """Bytes of an artifact's files.
+
+    Raises:
+        ModelError: one is missing.
+    """
+    return sum(_listed(directory, name).stat().st_size for name in manifest.files)
+
+
+def _listed(directory: Path, name: str) -> Path:
+    """A file that a manifest lists.
+
+    Raises:
+        ModelError: it is missing, or would be elsewhere.
+    """
+    path = directory / name
+    if path.name != name or not path.is_file():
+        raise ModelError(f"{path} is missing: delete {directory} and build the model again")
+    return path
 
 
 def _sound(directory: Path) -> bool:
@@ -118,7 +146,10 @@ def sha256(data: bytes) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a full disk does not say where it was
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -16,7 +16,7 @@ from encoders.card import Manifest
 from encoders.fetch import Report
 from encoders.known import KNOWN
 from encoders.models import HASHING, build_model, encoder_id, load_encoder, locate
-from encoders.store import Store, verify
+from encoders.store import Store, size, verify
 from streams import settings
 from streams.cli.swap import swap_
 
@@ -227,7 +227,7 @@ def _items(path: Path) -> Iterator[str]:
         for number, line in enumerate(lines, 1):
             try:
                 yield recipe.item_text(msgspec.json.decode(line, type=CatalogueItem))
-            except msgspec.DecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number} is no catalogue item: {error}") from None
 
 
@@ -274,7 +274,7 @@ def _row(path: Path, manifest: Manifest) -> dict[str, Any]:
         "name": card.name,
         "built": True,
         "path": str(path),
-        "bytes": sum((path / name).stat().st_size for name in manifest.files),
+        "bytes": size(path, manifest),
         "precision": manifest.precision.value,
         "dim": card.dim,
         "max_tokens": card.max_tokens,

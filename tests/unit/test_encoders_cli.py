@@ -118,6 +118,23 @@ def test_prune_keeps_the_layers_it_is_told(directory: Path) -> None:
     assert "cannot keep layers" in upwell("prune", str(directory), "--layers", "7").output
 
 
+def test_a_model_without_its_file_is_told_by_the_list(directory: Path) -> None:
+    (built,) = rows("build", str(directory))
+    (Path(built["path"]) / "model.onnx").unlink()
+    result = upwell("list")
+    assert result.exit_code == 2
+    assert "model.onnx is missing: delete" in result.stderr
+
+
+@pytest.mark.parametrize("line", [b'{"id": "\xff", "title": "a"}', b'{"id": "a", "title": "a", "x": ' + b"[" * 100_000])
+def test_a_line_that_is_no_item_is_named(directory: Path, tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "catalogue.jsonl"
+    path.write_bytes(b'{"id": "a", "title": "red shoe"}\n' + line)
+    result = upwell("build", f"{directory}@int8", "--texts", str(path))
+    assert result.exit_code == 5
+    assert "catalogue.jsonl, line 2 is no catalogue item" in result.stderr
+
+
 def test_a_tampered_model_fails_verification(directory: Path) -> None:
     (built,) = rows("build", str(directory))
     with (Path(built["path"]) / "tokenizer.json").open("a") as file:

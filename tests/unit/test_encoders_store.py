@@ -1,6 +1,7 @@
 """What is loaded is what was built: every change to an artifact is seen."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,12 +44,18 @@ def flip_a_bit(name: str) -> Callable[[Path], None]:
     return flip
 
 
+def spoil_the_name(artifact: Path) -> None:
+    data = (artifact / "manifest.json").read_bytes()
+    (artifact / "manifest.json").write_bytes(data.replace(b'"tiny"', b'"\xff"'))
+
+
 TAMPERING = {
     "a bit of the model": (flip_a_bit("model.onnx"), "model.onnx was changed"),
     "another tokenizer": (lambda a: (a / "tokenizer.json").write_text("{}"), "tokenizer.json was changed"),
     "no model": (lambda a: (a / "model.onnx").unlink(), "model.onnx is missing"),
     "no manifest": (lambda a: (a / "manifest.json").unlink(), "manifest.json is missing"),
     "no JSON": (lambda a: (a / "manifest.json").write_text("{"), "damaged"),
+    "no text": (spoil_the_name, "damaged"),
     "an unknown field": (edit_manifest(colour="red"), "damaged"),
     "another prefix": (edit_manifest(prefix="passage: "), "was changed"),
     "another length": (edit_manifest(max_tokens=4), "was changed"),
@@ -87,6 +94,38 @@ def test_a_sound_artifact_is_left_alone(artifact: Path, tmp_path: Path) -> None:
     build_model(str(tmp_path / "tiny"), tmp_path / "cache", silent)
     after = (artifact / "model.onnx").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_two_builds_at_once_agree(artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(artifact, other)
+    flip_a_bit("model.onnx")(artifact)
+    remove = shutil.rmtree
+
+    def overtaken(path: Path, *, ignore_errors: bool) -> None:
+        remove(path, ignore_errors=ignore_errors)
+        if path == artifact:
+            shutil.copytree(other, artifact)
+
+    monkeypatch.setattr("encoders.store.shutil.rmtree", overtaken)
+    assert build_model(str(tmp_path / "tiny"), tmp_path / "cache", silent) == artifact
+    verify(artifact)
+    assert list(artifact.parent.iterdir()) == [artifact], "something temporary was left"
+
+
+def test_the_damage_of_another_model_is_none_of_ours(artifact: Path, tmp_path: Path) -> None:
+    other = build_model(str(tinybert.write(tmp_path / "other")), tmp_path / "cache", silent)
+    (other / "manifest.json").write_text("{")
+    assert load_encoder("tiny@" + artifact.name, tmp_path / "cache").id == f"tiny@{artifact.name}"
+
+
+def test_a_full_disk_says_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("encoders.store.os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device.*model\.onnx"):
+        build_model(str(tinybert.write(tmp_path / "tiny")), tmp_path / "cache", silent)
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
