@@ -118,6 +118,12 @@ def locate(name_or_path: str, cache_dir: Path, *, build: bool = False) -> Path:
     if found:
         versions = ", ".join(f"{request.name}@{path.name}" for path in found)
         raise ModelError(f"{name_or_path!r} could be any of {versions}: name one of them")
+    if request.version is not None:
+        raise ModelError(
+            f"{name_or_path} is not built here: copy {Store(cache_dir).root / request.name / request.version} from a "
+            f"machine that has it, or run `upwell model build {name_or_path.removesuffix(request.version)}"
+            f"{request.precision}` with the same Upwell, weights and, for int8, texts"
+        )
     if build:
         return build_model(name_or_path, cache_dir, _log.info)
     _require_source(request)

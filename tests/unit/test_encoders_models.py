@@ -124,6 +124,14 @@ def test_a_model_that_is_not_built_says_what_to_run(tmp_path: Path) -> None:
             load_encoder(name, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "of-another-machine"])
+@pytest.mark.parametrize("build", [False, True])
+def test_a_version_that_is_not_here_says_where_to_get_it(tmp_path: Path, name: str, build: bool) -> None:
+    told = f"copy {tmp_path}/models/{name}/int8-0a1b2c3d from .*or run `upwell model build {name}@int8` with"
+    with pytest.raises(ModelError, match=told):
+        load_encoder(f"{name}@int8-0a1b2c3d", tmp_path, build=build)
+
+
 def test_int8_asks_for_the_shops_texts(tmp_path: Path) -> None:
     directory = tinybert.write(tmp_path / "tiny")
     with pytest.raises(ModelError, match="got 1 different ones, wanted 200 or more"):
