@@ -50,14 +50,26 @@ class Limits:
     """None where there are too few texts to measure it."""
 
 
+def _check_lengths(vectors: Vectors) -> None:
+    """Refuse vectors that are not of unit length.
+
+    Raises:
+        ModelError: one is not, or is no vector at all.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.allclose(lengths, 1, atol=1e-4):
+        raise ModelError(f"the model's vectors have lengths from {lengths.min():.4f} to {lengths.max():.4f}, not 1")
+
+
 def check_company(encode: Callable[[Sequence[str]], Vectors]) -> None:
     """Refuse a model whose vectors depend on what is encoded beside them, as dynamically quantised ones do.
 
     Raises:
-        ModelError: a probe has other bits in company than alone.
+        ModelError: a probe has other bits in company than alone, or a vector is not of unit length.
     """
     company = [*PROBES, *(" ".join(reversed(probe.split())) for probe in PROBES)]
     together = encode(company)
+    _check_lengths(together)
     for text, vector in zip(company, together, strict=True):
         if not np.array_equal(encode([text])[0], vector):
             raise ModelError(
@@ -80,9 +92,7 @@ def gate(vectors: Vectors, reference: Vectors, limits: Limits) -> dict[str, floa
     Raises:
         ModelError: a vector is not of unit length, or parity is below a limit.
     """
-    lengths = np.linalg.norm(vectors, axis=1)
-    if not np.allclose(lengths, 1, atol=1e-4):
-        raise ModelError(f"the model's vectors have lengths from {lengths.min():.4f} to {lengths.max():.4f}, not 1")
+    _check_lengths(vectors)
     near = cosines(vectors, reference)
     measured = {"texts": float(len(vectors)), "cosine_min": float(near.min()), "cosine_mean": float(near.mean())}
     if limits.recall_at_10 is not None:

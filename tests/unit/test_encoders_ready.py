@@ -125,6 +125,18 @@ def test_other_graphs_are_refused(tmp_path: Path) -> None:
         read_ready(path)
 
 
+@pytest.mark.parametrize("value", [0.0, np.nan, 1e30])
+def test_a_graph_whose_vectors_have_no_direction_is_refused(tmp_path: Path, value: float) -> None:
+    path = write(tmp_path / "mine")
+    model = onnx.load(str(path))
+    for tensor in model.graph.initializer:
+        same = np.full_like(onnx.numpy_helper.to_array(tensor), value)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(same, tensor.name))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"vectors have lengths from .* to .*, not 1"):
+        load_encoder(str(path), tmp_path / "cache", build=True)
+
+
 @pytest.mark.parametrize("words", [tinybert.WORDS[:8], [*tinybert.WORDS, "unheard-of"]])
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, words: list[str]) -> None:
     path = write(tmp_path / "mine")
