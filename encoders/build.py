@@ -11,7 +11,7 @@ from encoders.bridge import Bridge, cross, span
 from encoders.card import Manifest, ModelCard, Precision
 from encoders.directory import WEIGHTS, Source, describe, digests
 from encoders.fetch import Report
-from encoders.gates import PROBES, Limits, check_company, gate
+from encoders.gates import PROBES, Limits, check_company, check_lengths, gate
 from encoders.onnx import OnnxEncoder
 from encoders.quantize import quantize
 from encoders.runtime import ON_CPU
@@ -172,6 +172,7 @@ class _Draft:
     def install(self, measured: dict[str, float], store: Store, report: Report) -> Path:
         encoder = self.encoder()
         encoder.check()
+        check_lengths(encoder.encode(PROBES))
         check_company(encoder.encode)
         manifest = self.manifest(measured)
         path = store.install(manifest, {MODEL: self.model, TOKENIZER: self.tokenizer})
