@@ -188,6 +188,8 @@ def _is_hashing(name: str) -> bool:
 
 def _built(name: str | None) -> list[Path]:
     """The directory of one model, or of all that are built."""
+    if name and _is_hashing(name):
+        raise ModelError(f"{name} has no files: name another model")
     configured, _ = settings.load()
     store = Store(configured.cache_dir)
     paths = [locate(name, configured.cache_dir)] if name else [path for path, _ in store]

@@ -62,6 +62,13 @@ def test_hashing_needs_no_building(directory: Path, monkeypatch: pytest.MonkeyPa
     assert "has no layers" in upwell("prune", "--layers", "0").output
 
 
+@pytest.mark.parametrize("command", ["verify", "bench"])
+def test_hashing_has_nothing_to_look_at(directory: Path, command: str) -> None:
+    result = upwell(command, "hashing")
+    assert result.exit_code == 2
+    assert "hashing has no files: name another model" in result.stderr
+
+
 def test_hashing_of_a_length_that_no_vector_has_is_not_ready(directory: Path) -> None:
     result = upwell("build", "hashing@x")
     assert result.exit_code == 2
