@@ -40,6 +40,7 @@ from streams.core.profile import Impression, Profile
 from streams.core.trending import Popularity
 from streams.engine import rows
 from streams.errors import ContractError
+from streams.records import ModelPlan
 
 PROFILE_VERSION = 3
 JOINED_VERSION = 1
@@ -78,6 +79,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_profile = msgspec.msgpack.Decoder(ProfileBody).decode
 _decode_joined = msgspec.msgpack.Decoder(_JoinedBody).decode
 _decode_neighbours = msgspec.msgpack.Decoder(_NeighboursBody).decode
+_decode_plan = msgspec.json.Decoder(ModelPlan).decode
 _LOG_MASS = struct.Struct("<d")
 _TIME = struct.Struct("<q")
 _POPULARITY = struct.Struct("<ddq")
@@ -298,6 +300,20 @@ def neighbours_mass(value: bytes) -> float:
     """
     mass: float = _LOG_MASS.unpack_from(_body(value, NEIGHBOURS_VERSION, "neighbours"))[0]
     return mass
+
+
+def decode_plan(value: bytes | None) -> ModelPlan | None:
+    """The plan of the models in a record; None for none.
+
+    Raises:
+        ContractError: it is no plan that we know.
+    """
+    try:
+        return _decode_plan(value) if value else None
+    except (ValueError, RecursionError) as error:
+        raise ContractError(
+            f"a plan of the models that this version of Upwell cannot read ({error}): run the version that wrote it"
+        ) from None
 
 
 def encode_embedding(embedding: Embedding) -> bytes:

@@ -129,8 +129,8 @@ def recipe_of(settings: Settings) -> Recipe:
     if unknown := sorted(settings.item_weights.keys() - set(Block)):
         raise ConfigError(f"UPWELL_ITEM_WEIGHTS: unknown part {unknown[0]!r}; there are {', '.join(Block)}")
     weights = {Block.TEXT: 1.0} | {Block(name): weight for name, weight in settings.item_weights.items()}
-    if not (weights[Block.TEXT] > 0 and all(0 <= weight < float("inf") for weight in weights.values())):
-        raise ConfigError("UPWELL_ITEM_WEIGHTS: weights are 0 or more, and that of text is above 0")
+    if not (weights[Block.TEXT] and all(weight == 0 or 0.001 <= weight <= 1000 for weight in weights.values())):
+        raise ConfigError("UPWELL_ITEM_WEIGHTS: weights are 0, or 0.001 to 1000, and that of text is above 0")
     if weights.get(Block.IMAGE) and not settings.item_image_dim:
         raise ConfigError("UPWELL_ITEM_WEIGHTS weighs images: say in UPWELL_ITEM_IMAGE_DIM how long their vectors are")
     return Recipe(text, weights, settings.item_image_dim)

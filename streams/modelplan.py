@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams import follow
-from streams.codecs import decode_embedding
+from streams.codecs import decode_embedding, decode_plan
 from streams.engine.effects import Record
 from streams.errors import BrokerError, ConfigError, ContractError
 from streams.records import ModelPlan, ServedModel
@@ -15,8 +15,6 @@ from streams.settings import KafkaSettings
 from streams.topics import Topics
 
 KEY = b"encoder"
-
-_decode = msgspec.json.Decoder(ModelPlan).decode
 
 
 async def current(bootstrap: str, kafka: KafkaSettings, topics: Topics) -> ModelPlan | None:
@@ -119,9 +117,6 @@ def _plan(topic: str, record: Record, before: ModelPlan | None) -> ModelPlan | N
     if record.key != KEY:
         return before
     try:
-        return _decode(record.value) if record.value else None
-    except (ValueError, RecursionError) as error:
-        raise ContractError(
-            f"{topic} holds a plan of the models that this version of Upwell cannot read ({error}): "
-            "run the version that wrote it"
-        ) from None
+        return decode_plan(record.value)
+    except ContractError as error:
+        raise ContractError(f"{topic} holds {error}") from None

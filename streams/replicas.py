@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from index.attributes import Filter, Values
@@ -37,11 +36,9 @@ from streams.edge import Limits, accept_item
 from streams.engine.effects import Record, Rejection
 from streams.filters import Told
 from streams.headrows import HeadRow
-from streams.records import CatalogueItem, ModelPlan, Scalar
+from streams.records import CatalogueItem, Scalar
 from streams.shelves import MakeIndex, ReplicaIndex, Shelf, Shelves, by_topic
 from streams.topics import Topics
-
-_decode_plan = msgspec.json.Decoder(ModelPlan).decode
 
 
 class Immediate:
@@ -283,7 +280,7 @@ class Replica:
 
     async def _apply_models(self, records: Iterable[Record]) -> None:
         for record in records:
-            self.shelves.obey(_decode_plan(record.value) if record.value else None)
+            self.shelves.obey(codecs.decode_plan(record.value))
 
     def _forget(self, topic: str) -> None:
         for place in by_topic(self.as_of, topic):

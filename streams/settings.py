@@ -150,7 +150,7 @@ class Settings(BaseSettings):
             return given
         try:
             return json.loads(given)
-        except ValueError:  # json's own message would show a part of the value
+        except (ValueError, RecursionError):  # json's own message would show a part of the value
             raise ValueError('not a JSON object such as {"name": 0.2}') from None
 
     @field_validator("segments", mode="before")

@@ -150,8 +150,9 @@ def test_a_recipe_from_settings_is_part_of_the_model() -> None:
         ({"item_text": "title,title"}, "name each part once"),
         ({"item_weights": {"colour": 1.0}}, "unknown part 'colour'"),
         ({"item_weights": {"text": 0.0}}, "that of text is above 0"),
-        ({"item_weights": {"price": -1.0}}, "weights are 0 or more"),
-        ({"item_weights": {"price": float("nan")}}, "weights are 0 or more"),
+        ({"item_weights": {"price": -1.0}}, "weights are 0, or 0.001 to 1000"),
+        ({"item_weights": {"price": 1e300}}, "weights are 0, or 0.001 to 1000"),
+        ({"item_weights": {"price": float("nan")}}, "weights are 0, or 0.001 to 1000"),
         ({"item_weights": {"image": 1.0}}, "UPWELL_ITEM_IMAGE_DIM"),
     ],
 )

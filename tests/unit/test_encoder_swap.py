@@ -14,7 +14,7 @@ from index.hnsw import HnswIndex
 from index.live import LiveIndex
 from streams import codecs, shelves, swap
 from streams.codecs import DIGEST_SIZE, Embedding
-from streams.errors import ConfigError
+from streams.errors import ConfigError, ContractError
 from streams.records import ModelPlan, ServedModel
 from streams.replicas import Replica
 from streams.shelves import ReplicaIndex
@@ -209,6 +209,12 @@ async def test_a_new_replica_reads_the_topic_that_serves(fed: Fed) -> None:
     await fresh.encode(NEW, NAMES)
     assert (fresh.replica.searchable, fresh.replica.model) == (N, NEW.id)
     assert fresh.replica.ignored_vectors == 0, "nobody expected any on the other topic"
+
+
+@pytest.mark.parametrize("value", [b"{", b'{"serving": null}', b"[" * 100_000])
+async def test_a_replica_refuses_a_plan_that_it_cannot_read(fed: Fed, value: bytes) -> None:
+    with pytest.raises(ContractError, match="a plan of the models that this version of Upwell cannot read"):
+        await fed._apply(TOPICS.models.name, [(b"encoder", value)])
 
 
 async def test_without_its_plan_a_shop_is_served_by_the_first_topic_again(fed: Fed) -> None:

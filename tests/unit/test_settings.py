@@ -53,6 +53,7 @@ def refused(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> 
         ("UPWELL_EVENT_WEIGHTS", f'{{"view": "{CANARY}"}}'),
         ("UPWELL_EVENT_WEIGHTS", CANARY),
         ("UPWELL_EVENT_WEIGHTS", "[1]"),
+        ("UPWELL_EVENT_WEIGHTS", "[" * 100_000),
         ("UPWELL_MAX_EVENT_BYTES", "1"),
         ("UPWELL_SESSION_TIMEOUT_S", CANARY),
         ("UPWELL_SESSION_TIMEOUT_S", "0.5"),
