@@ -190,11 +190,13 @@ def _hashing(name_or_path: str, template: str) -> HashingEncoder | None:
     name, _, dim = name_or_path.partition("@")
     if name != HASHING:
         return None
-    if not (dim or "384").isdecimal() or not MIN_DIM <= int(dim or 384) <= MAX_DIM:
+    dim = dim or "384"
+    try:
+        return HashingEncoder(int(dim) if dim.isdecimal() else 0, template)
+    except ValueError:
         raise ModelError(
             f"{name_or_path!r}: after {HASHING}@ comes the length of a vector, {MIN_DIM} to {MAX_DIM}, such as 256"
-        )
-    return HashingEncoder(int(dim or 384), template)
+        ) from None
 
 
 def _graph(path: Path) -> Path | None:
