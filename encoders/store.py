@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -55,13 +55,7 @@ class Store:
             for name, data in (*files.items(), (MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))):
                 _write(building / name, data)
             building.chmod(0o755)
-            if not _sound(target):
-                shutil.rmtree(target, ignore_errors=True)
-                try:
-                    building.rename(target)
-                except OSError:
-                    if not _sound(target):  # else another process was quicker
-                        raise
+            put(building, target, _sound)
         finally:
             shutil.rmtree(building, ignore_errors=True)
         return target
@@ -130,6 +124,21 @@ def _listed(directory: Path, name: str) -> Path:
     if path.name != name or not path.is_file():
         raise ModelError(f"{path} is missing: delete {directory} and build the model again")
     return path
+
+
+def put(made: Path, target: Path, sound: Callable[[Path], bool]) -> None:
+    """Put a directory in its place at once, unless a sound one is there already.
+
+    What another process puts there meanwhile stays: it may be reading it.
+    """
+    if sound(target):
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        made.rename(target)
+    except OSError:
+        if not sound(target):
+            raise
 
 
 def _sound(directory: Path) -> bool:
