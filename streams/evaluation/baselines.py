@@ -124,10 +124,11 @@ class ReservedSlot:
     def scores(self, query: Query) -> Floats:
         """float64 (items,)."""
         scores, likeness = self._past.decayed.copy(), self._mean.scores(query)
-        known = self._past.counts >= HARDLY_KNOWN
-        known[query.barred] = True
-        if not known.all():
-            scores[np.lexsort((scores, np.where(known, -np.inf, likeness)))[-1]] = scores.max() + 1.0
+        new = self._past.counts < HARDLY_KNOWN
+        new[query.barred] = False
+        some = np.flatnonzero(new)
+        if len(some):
+            scores[some[np.lexsort((scores[some], likeness[some]))[-1]]] = scores.max() + 1.0
         return scores
 
 

@@ -24,7 +24,7 @@ BASELINES: Mapping[str, str] = {
     "p-topfreq": "what was in most of the user's sets",
     "last-item": "what is most like the user's last item",
     "mean-profile": "what is most like the mean of the user's items",
-    "reserved-slot": "decayed popularity, and one place for the item most like them that is hardly known",
+    "reserved-slot": "decayed popularity, behind one place for what is hardly known and most like the user's items",
     "item-knn": "what shares sessions with the user's last items",
     "v-sknn": "what is in the sessions most like the user's",
     "v-sknn-tuned": "the same, tuned for the next basket of a gift shop",
