@@ -209,12 +209,15 @@ def _read_texts(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        texts = list(_items(path)) if path.suffix == ".jsonl" else path.read_text(encoding="utf-8").splitlines()
+        if path.suffix == ".jsonl":
+            texts = list(_items(path))
+        else:
+            texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read: {unread(error)}") from None
-    if texts := [text for text in texts if path.suffix == ".jsonl" or text.strip()]:
-        return texts
-    raise DataError(f"{path} holds no texts")
+    if not texts:
+        raise DataError(f"{path} holds no texts")
+    return texts
 
 
 def _items(path: Path) -> Iterator[str]:
