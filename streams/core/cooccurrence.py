@@ -10,8 +10,8 @@ to it in time in the shopper's ring as it is when the event arrives. A pair weig
 
 so what is done in one sitting goes together, and what is days apart a little; and of many partners each says less, as
 each item of a long session does by the root of its length (`core/sessions`). Partners are those of before, so of a long
-basket the first lines' pairs weigh the most.
-Each pair counts for both items, at the time of the later event. The item's own mass is the sum of its events' weights.
+basket the first lines' pairs weigh the most. Each pair counts for both items, at the time of the later event. The
+item's own mass is the sum of its events' weights.
 
 **Late and out-of-order events** count by event time like all others: their neighbours are those around them in time.
 Only what is in the ring can be a neighbour, so which pairs there are depends on the order of arrival where events
