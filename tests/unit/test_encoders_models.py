@@ -50,7 +50,9 @@ def test_hashing_needs_no_files(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("dim", ["1", "x", "-4", "²", "99999999999", pytest.param("9" * 5000, id="longer than Python reads")])
+@pytest.mark.parametrize(
+    "dim", ["1", "x", "-4", "²", "99999999999", pytest.param("9" * 5000, id="longer than Python reads")]
+)
 def test_a_length_that_no_vector_has_is_refused(tmp_path: Path, dim: str) -> None:
     with pytest.raises(ModelError, match="comes the length of a vector, 2 to 32768, such as 256"):
         load_encoder(f"{HASHING}@{dim}", tmp_path)
