@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from index.base import Vectors
 from streams import lessons
 from streams.core import ragged, ranking
 from streams.core.channels import ORDER, Batch, Candidates, Visit
@@ -79,12 +80,15 @@ class Drafted(NamedTuple):
         examples: of moments; None where one teaches nothing.
         given: float64 (candidates of the shoppers, features), what each feature gave; None where fusion ranks.
         gathered: what the channels found for all of them, shoppers first.
+        vectors: float32 (candidates + asked, dim), of the candidates of all of them, then of what they were for lately
+            (`Doings.asked`); zeros for an item without a vector.
     """
 
     drafts: list[Draft]
     examples: list[Example | None]
     given: Floats | None
     gathered: Gathered
+    vectors: Vectors
 
 
 async def drafted(
@@ -98,10 +102,11 @@ async def drafted(
     gathered = gather(visits, replica.stock, policy)
     batch = gathered.batch
     places, starts = batch.place, batch.starts.tolist()
+    vectors = await replica.vectors(replica.items.named(np.concatenate((places, gathered.doings.asked))))
     learnt = replica.ranker.serving() if policy.ranker else None
     given, seen = None, None
     if (learnt is not None or moments) and len(places):
-        seen = features(gathered, visits, replica.stock)
+        seen = features(gathered, visits, replica.stock, vectors)
     if learnt is not None and seen is not None and shoppers:
         end = starts[len(shoppers)]
         history, away = np.array([buckets(visit) for visit in visits[: len(shoppers)]], np.int64).T
@@ -116,7 +121,7 @@ async def drafted(
             examples.append(lessons.example(moment, visit, ids, Seen(seen.matrix[rows], seen.had[rows]), most))
         else:
             examples.append(None)
-    return Drafted(drafts, examples, given, gathered)
+    return Drafted(drafts, examples, given, gathered, vectors)
 
 
 def _drafts(

@@ -76,18 +76,15 @@ async def _together(
     made = await drafted(shoppers, moments, replica, policy, most)
     if not made.drafts:
         return [], made.examples
-    shortlisted = [draft.candidates.places[draft.order[: draft.shortlist]] for draft in made.drafts]
-    bounds, doings = ragged.bounds_of([len(places) for places in shortlisted]), made.gathered.doings
-    asked = doings.asked[: doings.bounds[len(made.drafts)]]
-    vectors = await replica.vectors(replica.items.named(np.concatenate((*shortlisted, asked))))
-    near, tastes = ragged.parted(vectors, bounds), vectors[bounds[-1] :]
+    candidates = ragged.parted(made.vectors[: len(made.gathered.batch.place)], made.gathered.batch.starts)
+    near = [own[draft.order[: draft.shortlist]] for own, draft in zip(candidates, made.drafts, strict=False)]
     shortlists = [Shortlist(draft.relevance, own, draft.caps) for draft, own in zip(made.drafts, near, strict=True)]
     best = diversity.choose(shortlists, policy.size, policy.diversity)
     chosen = [
         _chosen(shopper, draft, np.array(places, np.int64), own, replica, policy)
         for shopper, draft, places, own in zip(shoppers, made.drafts, best, near, strict=True)
     ]
-    lists = listed(chosen, made, tastes, replica)
+    lists = listed(chosen, made, replica)
     slates = [Slate(items, draft.stage) for items, draft in zip(lists, made.drafts, strict=True)]
     return slates, made.examples
 
@@ -95,7 +92,7 @@ async def _together(
 def _chosen(shopper: Shopper, draft: Draft, best: Places, vectors: Vectors, replica: Replica, policy: Policy) -> Chosen:
     """The list of a shopper. best: int64 (n,), places in the shortlist; vectors: float32 (shortlist, dim)."""
     places = draft.candidates.places[draft.order[best]]
-    # An item may have left the shop while the vectors were fetched.
+    # An item may have left the shop while its vector was fetched.
     there = replica.items.available.values[places]
     best, places = best[there], places[there]
     explored = _explored(shopper, draft, places, replica, policy)

@@ -85,18 +85,13 @@ _Told = tuple[int, float, int, int, int]
 """A reason as a row of `_Reasons`."""
 
 
-def listed(
-    chosen: Sequence[Chosen], drafted: Drafted, tastes: Vectors, replica: Replica
-) -> list[list[RecommendedItem]]:
-    """The entries of lists, of the shoppers in the order of the drafts.
-
-    tastes: float32 (asked, dim), of what these shoppers were for (`Doings.asked`).
-    """
+def listed(chosen: Sequence[Chosen], drafted: Drafted, replica: Replica) -> list[list[RecommendedItem]]:
+    """The entries of lists, of the shoppers in the order of the drafts."""
     bounds = ragged.bounds_of([len(one.rows) for one in chosen])
     begins = np.repeat(drafted.gathered.batch.starts[: len(chosen)], ragged.sizes_of(bounds))
     rows = begins + np.concatenate([one.rows for one in chosen])
     recent = [[event for event in one.draft.visit.profile.recent if event.weight > 0] for one in chosen]
-    cited = _cited(chosen, rows, bounds, drafted, tastes, replica)
+    cited = _cited(chosen, rows, bounds, drafted, replica)
     names = replica.items.named(drafted.gathered.batch.place[rows])
     reasons = _reasons(chosen, rows, bounds, cited, drafted, replica)
     scores = rounded(np.concatenate([one.scores for one in chosen]), 6)
@@ -134,9 +129,7 @@ def _reasons(
     )
 
 
-def _cited(
-    chosen: Sequence[Chosen], rows: Places, bounds: Places, drafted: Drafted, tastes: Vectors, replica: Replica
-) -> Places:
+def _cited(chosen: Sequence[Chosen], rows: Places, bounds: Places, drafted: Drafted, replica: Replica) -> Places:
     """The interactions that items rest on, by channel: int64 (CITED, ways, items).
 
     Of several with the same item it is the one of most weight just now by content, by others the newest.
@@ -153,7 +146,7 @@ def _cited(
     best = np.flatnonzero(faded == most[asked])[::-1]
     number[0, asked[best]] = turns[best]
     owner, line = ragged.owners(bounds), ragged.turns(bounds)
-    pulls = _pulls(chosen, most, rows, bounds, drafted, tastes, replica)
+    pulls = _pulls(chosen, most, rows, bounds, drafted, replica)
     strongest = explain.strongest(pulls)[:, :, owner, line]
     # Columns are numbered from the one that was asked for last.
     which = np.where(strongest == NOWHERE, NOWHERE, edges[1:][owner] - 1 - strongest)
@@ -166,7 +159,6 @@ def _pulls(
     rows: Places,
     bounds: Places,
     drafted: Drafted,
-    tastes: Vectors,
     replica: Replica,
 ) -> Floats:
     """How what shoppers had pulls towards what was chosen.
@@ -182,7 +174,8 @@ def _pulls(
     column = edges[1:][whose] - 1 - np.arange(len(asked))
     shape = shoppers, int(ragged.sizes_of(bounds).max()), int(ragged.sizes_of(edges).max())
     pulls = np.zeros((len(_EVENTFUL), *shape))
-    for near, one, theirs in zip(pulls[0], chosen, ragged.parted(tastes, edges), strict=True):
+    tastes = ragged.parted(drafted.vectors[len(found.batch.place) :], edges)
+    for near, one, theirs in zip(pulls[0], chosen, tastes, strict=True):
         near[: len(one.rows), : len(theirs)] = (one.vectors @ theirs.T)[:, ::-1]
     now = np.zeros((shoppers, 1, shape[2]))
     now[whose, 0, column] = faded

@@ -8,12 +8,16 @@ import numpy as np
 
 from streams.core import decay, ragged
 from streams.core.channels import Floats, Visit
+from streams.core.decay import HOUR_MS
 from streams.core.items import Items, Places
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO
 from streams.core.sessions import KEEP, MET_KEEP, weighed
 
 RHOS = np.array([[WIDE_RHO], [TIGHT_RHO]])
-"""float64 (2, 1): ways to look at a ring. The first one makes the channel, both are features."""
+"""float64 (2, 1): how much less a recent item counts for each moment that is newer, in two looks at a ring."""
+
+SITTING_MS = HOUR_MS // 2
+"""What was done so long before the newest, or less, is of the same sitting: the third look is at that alone."""
 
 
 class Doings(NamedTuple):
@@ -26,7 +30,8 @@ class Doings(NamedTuple):
         items: int64 (events,), which of `asked` each was about.
         asked: int64 (n,), the places of these, each once for a shopper.
         bounds: of what is asked, by shopper.
-        looks: float64 (ways, n), what each counts, by `RHOS`.
+        looks: float64 (3, n), what each counts, by `RHOS` and in the sitting; 0 for what is not of that. The first look
+            makes the channel, all are features.
         counts: float64 (n,), what each counts among others' sessions.
         met: float64 (n,), what each counts among what was met in them.
     """
@@ -62,7 +67,8 @@ def doings_of(visits: Sequence[Visit], items: Items) -> Doings:
     moments = np.zeros(len(rows), np.int64)
     np.cumsum(times[rows[1:]] != times[rows[:-1]], out=moments[1:])
     moments -= moments[events[owner]]
-    ways = weights[rows] * RHOS**moments
+    sitting = times[rows] >= times[events[owner + 1] - 1] - SITTING_MS
+    ways = weights[rows] * np.concatenate((RHOS**moments, sitting[None]))
     looks: Floats = np.stack([np.bincount(at, way, len(asked)).astype(np.float64) for way in ways])
     newer = ragged.turns(events)
     counts, met = (

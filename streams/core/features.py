@@ -6,6 +6,7 @@ a function of the profile, the shared state and the time of asking; so taking an
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -47,10 +48,14 @@ FEATURES = (
     Feature("cosine", _C),
     Feature("cosine_intent", _C),
     Feature("cosine_long", _C),
+    Feature("alike", _C),
+    Feature("alike_sitting", _C),
     Feature("wide", _N),
     Feature("wide_log", _N),
     Feature("tight", _N),
     Feature("tight_log", _N),
+    Feature("sitting", _N),
+    Feature("sitting_log", _N),
     Feature("votes", _O),
     Feature("votes_log", _O),
     Feature("met", _O),
@@ -84,8 +89,10 @@ FEATURES = (
 
 COLUMN = {feature.name: column for column, feature in enumerate(FEATURES)}
 FUSED = COLUMN["fused"]
-_RANKS, _COSINES = slice(FUSED + 1, COLUMN["cosine"]), slice(COLUMN["cosine"], COLUMN["wide"])
-_PARTS, _PARTS_LOG = ([COLUMN[f"{name}{how}"] for name in ("wide", "tight", "votes", "met")] for how in ("", "_log"))
+_RANKS, _COSINES = slice(FUSED + 1, COLUMN["cosine"]), slice(COLUMN["cosine"], COLUMN["alike"])
+_ALIKE = slice(COLUMN["alike"], COLUMN["wide"])
+_COMPARED = ("wide", "tight", "sitting", "votes", "met")
+_PARTS, _PARTS_LOG = ([COLUMN[f"{name}{how}"] for name in _COMPARED] for how in ("", "_log"))
 
 HISTORY = (3, 10, 50)
 """Interactions in the ring from which the next bucket of the length of a history begins."""
@@ -108,14 +115,19 @@ class Seen(NamedTuple):
     had: Places
 
 
-def features(found: Gathered, visits: Sequence[Visit], stock: Stock) -> Seen:
-    """The features of every candidate, and whether the shopper had to do with it before."""
+def features(found: Gathered, visits: Sequence[Visit], stock: Stock, vectors: Matrix) -> Seen:
+    """The features of every candidate, and whether the shopper had to do with it before.
+
+    vectors: float32 (m + asked, dim), unit rows, of the candidates and of what these shoppers were for
+        (`Doings.asked`); zeros for an item without a vector.
+    """
     batch, now = found.batch, np.array([visit.now for visit in visits], np.int64)
     columns = np.zeros((len(FEATURES), len(batch.owner)), np.float32)
     columns[FUSED] = batch.fused / maxima(batch.fused, batch.starts)[batch.owner]
     ranks = batch.ranks.T
     columns[_RANKS] = np.where(ranks > 0, RANK_SOFTNESS / (RANK_SOFTNESS + ranks), 0.0)
     _cosines(columns[_COSINES], batch, visits, stock.items)
+    _alike(columns[_ALIKE], batch, found.doings, vectors, stock.items)
     parts = _parts(found, stock)
     columns[_PARTS] = parts
     columns[_PARTS_LOG] = 1.0 + np.log(parts + _FLOOR) / -math.log(_FLOOR)
@@ -147,21 +159,38 @@ def _cosines(columns: Matrix, batch: Batch, visits: Sequence[Visit], items: Item
         np.maximum.at(column, rows[those], values[those])
 
 
-def _parts(found: Gathered, stock: Stock) -> Floats:
-    """Scores of candidates as parts of the largest of their shopper: float64 (4, m).
+def _alike(columns: Matrix, batch: Batch, doings: Doings, vectors: Matrix, items: Items) -> None:
+    """Note the largest cosines to what the shopper was for lately, and in this sitting; to itself apart."""
+    near, had = vectors[: len(batch.place)], vectors[len(batch.place) :]
+    itself = located(doings.asked, doings.bounds, batch.place, batch.starts, items.scratch)
+    spans, sitting = (
+        zip(pairwise(batch.starts.tolist()), pairwise(doings.bounds.tolist()), strict=True),
+        doings.looks[-1] > 0,
+    )
+    for (begin, end), (first, last) in spans:
+        cosines = had[first:last] @ near[begin:end].T
+        some = np.flatnonzero(itself[first:last] != NOWHERE)
+        cosines[some, itself[first:last][some] - begin] = 0.0
+        np.max(cosines, axis=0, initial=0.0, out=columns[0, begin:end])
+        np.max(cosines[sitting[first:last]], axis=0, initial=0.0, out=columns[1, begin:end])
 
-    As neighbours at large and just now, by others' sessions, and by how often they were in these with what was had.
+
+def _parts(found: Gathered, stock: Stock) -> Floats:
+    """Scores of candidates as parts of the largest of their shopper: float64 (5, m).
+
+    As neighbours at large, just now and of the sitting, by others' sessions, and by how often they were in these with
+    what was had.
     """
     batch = found.batch
-    parts = np.zeros((4, len(batch.owner)))
+    parts = np.zeros((len(_COMPARED), len(batch.owner)))
     looks = [(scores, found.looks.bounds, found.among_looks) for scores in found.looks.scores]
     votes = (found.votes.scores, found.votes.bounds, found.among_votes)
     for own, (scores, bounds, among) in zip(parts, (*looks, votes), strict=False):
         hits = np.flatnonzero(among != NOWHERE)
-        own[hits] = scores[among[hits]] / maxima(scores, bounds)[batch.owner[hits]]
+        own[hits] = scores[among[hits]] / np.maximum(maxima(scores, bounds), _LEAST)[batch.owner[hits]]
     if len(found.held.asked):
         met = stock.sessions.met(found.held, found.doings.met, batch.place, batch.starts)
-        parts[3] = met / np.maximum(maxima(met, batch.starts), _LEAST)[batch.owner]
+        parts[-1] = met / np.maximum(maxima(met, batch.starts), _LEAST)[batch.owner]
     return parts
 
 

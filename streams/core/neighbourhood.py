@@ -45,7 +45,7 @@ class Looks(NamedTuple):
     Attributes:
         places: int64 (m,), each of a shopper's neighbours once.
         bounds: of the neighbours, by shopper.
-        scores: float64 (ways, m), above 0.
+        scores: float64 (ways, m), by the first way above 0.
         partners: int64 (pairs,), which of the neighbours each is.
         parts: float64 (pairs,), the weight of each pair as a part of the asked item's mass.
         pairs: bounds of the pairs, by what was asked.
@@ -134,7 +134,7 @@ class Neighbourhood:
         Args:
             asked: int64 (n,), places, each once for a shopper.
             bounds: of what is asked, by shopper.
-            counts: float64 (ways, n), what each counts, above 0.
+            counts: float64 (ways, n), what each counts; by the first way above 0.
             nows: by shopper, event time, Unix milliseconds.
         """
         self._read(asked)

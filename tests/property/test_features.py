@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,10 +13,11 @@ from streams.core import decay
 from streams.core.candidates import RRF_K
 from streams.core.channels import ORDER, Near, Stock, Visit
 from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
+from streams.core.doings import SITTING_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
 from streams.core.features import COLUMN, FEATURES, buckets, features
-from streams.core.gathering import gather
+from streams.core.gathering import Gathered, gather
 from streams.core.items import Items
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
 from streams.core.policy import Channel, Policy
@@ -30,6 +32,9 @@ SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[Healt
 NAMES = [f"item-{number}" for number in range(12)]
 SEGMENT = ["item-3", "item-9", "item-1"]
 NOW = T0 + 401 * DAY
+VECTORS = np.random.default_rng(7).standard_normal((len(NAMES), 3)).astype(np.float32)
+VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
+VECTORS[6] = 0.0
 
 
 def _facts(number: int) -> dict[str, object]:
@@ -69,7 +74,14 @@ nearest = st.lists(
 
 @st.composite
 def visits(draw: st.DrawFn) -> Visit:
-    profile = fold(Profile(), draw(logs(max_size=20)))
+    arrivals = draw(logs(max_size=20))
+    if draw(st.booleans()):  # all within two hours
+        arrivals = [
+            arrival._replace(interaction=event._replace(time=T0 + event.time % 24 * 300_000))
+            for arrival in arrivals
+            for event in [arrival.interaction]
+        ]
+    profile = fold(Profile(), arrivals)
     shown = draw(st.dictionaries(st.sampled_from(NAMES), st.floats(0.1, 9.0)))
     near = [
         Near(name, STOCK.items.places([item for item, _ in found]), np.array([c for _, c in found], np.float32))
@@ -80,15 +92,27 @@ def visits(draw: st.DrawFn) -> Visit:
     return Visit(profile, NOW, near, shown, popular, "", Eligibility((), lambda _: None, profile, NOW))  # type: ignore[arg-type,return-value]
 
 
-def _look(visit: Visit, rho: float) -> dict[str, float]:
-    """Scores as neighbours, by the lookup that has an oracle of its own."""
+def _look(visit: Visit, rho: float, since: float = 0.0) -> dict[str, float]:
+    """Scores as neighbours of what was done since a time, by the lookup that has an oracle of its own."""
     counts: dict[str, float] = {}
     moments = sorted({event.time for event in visit.profile.recent if event.weight > 0}, reverse=True)
     for event in visit.profile.recent:
-        if event.weight > 0:
+        if event.weight > 0 and event.time >= since:
             counts[event.item] = counts.get(event.item, 0.0) + event.weight * rho ** moments.index(event.time)
     places, scores = STOCK.neighbourhood.scores(counts, NOW)
     return {STOCK.items.ids[place]: score / scores.max() for place, score in zip(places, scores, strict=True)}
+
+
+def _vectors(found: Gathered) -> npt.NDArray[np.float32]:
+    """Of the candidates of some shoppers and of what they were for."""
+    return VECTORS[np.concatenate((found.batch.place, found.doings.asked))]
+
+
+def _alike(item: str, visit: Visit, since: float = 0.0) -> float:
+    """The largest cosine to anything else that was done since a time."""
+    own = VECTORS[NAMES.index(item)]
+    others = {event.item for event in visit.profile.recent if event.weight > 0 and event.time >= since} - {item}
+    return max([0.0, *(float(VECTORS[NAMES.index(other)] @ own) for other in others)])
 
 
 def votes(recent: Sequence[Interaction]) -> dict[str, float]:
@@ -156,7 +180,10 @@ def _plain(
     found["cosine_intent"] = cosines.get("intent", {}).get(place, 0.0)
     others = [one.get(place, 0.0) for interest, one in cosines.items() if interest != "intent"]
     found["cosine_long"] = max([0.0, *others])
-    looks = {"wide": _look(visit, WIDE_RHO), "tight": _look(visit, TIGHT_RHO), "votes": votes(profile.recent)}
+    since = max((event.time for event in liked), default=NOW) - SITTING_MS
+    found["alike"], found["alike_sitting"] = _alike(item, visit), _alike(item, visit, since)
+    looks = {"wide": _look(visit, WIDE_RHO), "tight": _look(visit, TIGHT_RHO), "sitting": _look(visit, 1.0, since)}
+    looks["votes"] = votes(profile.recent)
     looks["met"] = _met(visit, candidates)
     for name, scores in looks.items():
         found[name] = scores.get(item, 0.0) / (max(scores.values(), default=1.0) or 1.0)
@@ -200,7 +227,7 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
     batch = found.batch
     if not len(batch.owner):
         return
-    matrix, had = features(found, asked, STOCK)
+    matrix, had = features(found, asked, STOCK, _vectors(found))
     assert matrix.shape == (len(batch.owner), len(FEATURES))
     for row, (owner, place) in enumerate(zip(batch.owner, batch.place, strict=True)):
         visit, item = asked[owner], STOCK.items.ids[place]
@@ -221,14 +248,14 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
 def test_nobodys_features_depend_on_who_is_asked_beside_them(asked: list[Visit]) -> None:
     found = gather(asked, STOCK, Policy())
     together = found.batch
-    matrix, had = features(found, asked, STOCK)
+    matrix, had = features(found, asked, STOCK, _vectors(found))
     for number, visit in enumerate(asked):
         by_oneself = gather([visit], STOCK, Policy())
         alone = by_oneself.batch
         rows = together.owner == number
         assert alone.place.tolist() == together.place[rows].tolist()
         if rows.any():
-            own, own_had = features(by_oneself, [visit], STOCK)
+            own, own_had = features(by_oneself, [visit], STOCK, _vectors(by_oneself))
             assert (own == matrix[rows]).all()
             assert (own_had == had[rows]).all()
 
@@ -241,7 +268,7 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
     asked = [both[place] for place in places]
     found = gather(asked, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0}))
-    matrix, _ = features(found, asked, STOCK)
+    matrix, _ = features(found, asked, STOCK, _vectors(found))
     assert found.batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
     assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()
 
@@ -254,7 +281,8 @@ def test_what_was_shown_and_never_heard_of_is_no_candidate_of_anybody() -> None:
         Visit(profile, NOW, near, shown, np.zeros(0, np.int64), "", eligible)
         for shown in ({"nothing known": 3.0}, {}, {"item-0": 1.0})
     ]
-    matrix, _ = features(gather(asked, stock, Policy(channel_weights={Channel.CONTENT: 1.0})), asked, stock)
+    found = gather(asked, stock, Policy(channel_weights={Channel.CONTENT: 1.0}))
+    matrix, _ = features(found, asked, stock, _vectors(found))
     assert matrix[:, COLUMN["impressions"]].tolist() == pytest.approx([0.0, 0.0, math.log(2.0) / 3.0])
 
 
