@@ -20,7 +20,7 @@ from streams.core.gathering import Gathered
 from streams.core.items import NONE, Items, Places
 from streams.core.policy import Channel
 from streams.core.ragged import NOWHERE, bounds_of, joined, located, maxima, owners
-from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, NEW_MS
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
@@ -50,6 +50,7 @@ FEATURES = (
     Feature("cosine_long", _C),
     Feature("alike", _C),
     Feature("alike_sitting", _C),
+    Feature("alike_new", _C),
     Feature("wide", _N),
     Feature("wide_log", _N),
     Feature("tight", _N),
@@ -90,7 +91,6 @@ FEATURES = (
 COLUMN = {feature.name: column for column, feature in enumerate(FEATURES)}
 FUSED = COLUMN["fused"]
 _RANKS, _COSINES = slice(FUSED + 1, COLUMN["cosine"]), slice(COLUMN["cosine"], COLUMN["alike"])
-_ALIKE = slice(COLUMN["alike"], COLUMN["wide"])
 _COMPARED = ("wide", "tight", "sitting", "votes", "met")
 _PARTS, _PARTS_LOG = ([COLUMN[f"{name}{how}"] for name in _COMPARED] for how in ("", "_log"))
 
@@ -127,11 +127,12 @@ def features(found: Gathered, visits: Sequence[Visit], stock: Stock, vectors: Ma
     ranks = batch.ranks.T
     columns[_RANKS] = np.where(ranks > 0, RANK_SOFTNESS / (RANK_SOFTNESS + ranks), 0.0)
     _cosines(columns[_COSINES], batch, visits, stock.items)
-    _alike(columns[_ALIKE], batch, found.doings, vectors, stock.items)
+    _alike(columns, batch, found.doings, vectors, stock.items)
     parts = _parts(found, stock)
     columns[_PARTS] = parts
     columns[_PARTS_LOG] = 1.0 + np.log(parts + _FLOOR) / -math.log(_FLOOR)
     _popularity(columns, batch, now, stock)
+    _age(columns, batch, now, stock.items)
     _match(columns, batch, found.doings, stock)
     had = _habits(columns, batch, found.habits, now, stock.items)
     _shown(columns, batch, visits, stock.items)
@@ -161,18 +162,17 @@ def _cosines(columns: Matrix, batch: Batch, visits: Sequence[Visit], items: Item
 
 def _alike(columns: Matrix, batch: Batch, doings: Doings, vectors: Matrix, items: Items) -> None:
     """Note the largest cosines to what the shopper was for lately, and in this sitting; to itself apart."""
-    near, had = vectors[: len(batch.place)], vectors[len(batch.place) :]
-    itself = located(doings.asked, doings.bounds, batch.place, batch.starts, items.scratch)
-    spans, sitting = (
-        zip(pairwise(batch.starts.tolist()), pairwise(doings.bounds.tolist()), strict=True),
-        doings.looks[-1] > 0,
-    )
-    for (begin, end), (first, last) in spans:
-        cosines = had[first:last] @ near[begin:end].T
-        some = np.flatnonzero(itself[first:last] != NOWHERE)
-        cosines[some, itself[first:last][some] - begin] = 0.0
-        np.max(cosines, axis=0, initial=0.0, out=columns[0, begin:end])
-        np.max(cosines[sitting[first:last]], axis=0, initial=0.0, out=columns[1, begin:end])
+    lately, just_now = columns[COLUMN["alike"]], columns[COLUMN["alike_sitting"]]
+    candidates, had = vectors[: len(batch.place)], vectors[len(batch.place) :]
+    rows = located(doings.asked, doings.bounds, batch.place, batch.starts, items.scratch)
+    sitting = doings.looks[-1] > 0
+    asked = pairwise(doings.bounds.tolist())
+    for (begin, end), (first, last) in zip(pairwise(batch.starts.tolist()), asked, strict=True):
+        cosines = had[first:last] @ candidates[begin:end].T
+        both = np.flatnonzero(rows[first:last] != NOWHERE)
+        cosines[both, rows[first:last][both] - begin] = 0.0
+        np.max(cosines, axis=0, initial=0.0, out=lately[begin:end])
+        np.max(cosines[sitting[first:last]], axis=0, initial=0.0, out=just_now[begin:end])
 
 
 def _parts(found: Gathered, stock: Stock) -> Floats:
@@ -210,10 +210,15 @@ def _popularity(columns: Matrix, batch: Batch, now: Places, stock: Stock) -> Non
     columns[COLUMN["scarce"]] = 1.0 / (1.0 + counts)
     later = log_units(now, DISCOVERY_HALF_LIFE_MS)[batch.owner]
     found = np.exp(np.minimum(stock.discoveries.totals[batch.place] - later, 50.0))
-    ages = np.maximum(now[batch.owner] - stock.items.first.values[batch.place], 0)
-    columns[COLUMN["age"]] = np.log1p(ages / DAY_MS) / 6.0
     columns[COLUMN["found"]] = np.log1p(found) / 6.0
     columns[COLUMN["found_share"]] = np.log((found + 0.3) / (counts + 1.0)) / 3.0
+
+
+def _age(columns: Matrix, batch: Batch, now: Places, items: Items) -> None:
+    """How long ago anything was first done with the candidate; of what is new it says more what it is like."""
+    days = np.maximum(now[batch.owner] - items.first.values[batch.place], 0) / DAY_MS
+    columns[COLUMN["age"]] = np.log1p(days) / 6.0
+    columns[COLUMN["alike_new"]] = columns[COLUMN["alike"]] * 0.5 ** (days * DAY_MS / NEW_MS)
 
 
 def _match(columns: Matrix, batch: Batch, doings: Doings, stock: Stock) -> None:

@@ -24,7 +24,7 @@ from streams.core.policy import Channel, Policy
 from streams.core.profile import Profile, fold, purchases
 from streams.core.ragged import bounds_of, distinct
 from streams.core.sessions import MET_KEEP, Session, Sessions, weighed
-from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, Board
+from streams.core.trending import DISCOVERY_HALF_LIFE_MS, HALF_LIFE_MS, NEW_MS, Board
 from tests.property.strategies import DAY, T0, logs
 
 SETTINGS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -127,6 +127,12 @@ def votes(recent: Sequence[Interaction]) -> dict[str, float]:
     return {STOCK.items.ids[place]: score for place, score in zip(places, scores, strict=True)}
 
 
+def _days(item: str) -> int:
+    """How long ago it was first met."""
+    number = NAMES.index(item)
+    return max(number**2, 1) if number % 4 else 0
+
+
 def _plain_popularity(item: str) -> dict[str, float]:
     """Those of them that say how popular an item is."""
     number, place, found = NAMES.index(item), STOCK.items.place(item), {}
@@ -138,7 +144,7 @@ def _plain_popularity(item: str) -> dict[str, float]:
     found["mass"] = math.log1p(count) / 6.0
     found["trend"] = math.log((count + 0.3) / (longer + 1.0)) / 3.0
     found["scarce"] = 1.0 / (1.0 + count)
-    found["age"] = math.log1p(max(number**2, 1) if number % 4 else 0) / 6.0
+    found["age"] = math.log1p(_days(item)) / 6.0
     discoveries = 3.0 + number * 7 % 12 if number % 3 else 0.0
     found["found"] = math.log1p(discoveries) / 6.0
     found["found_share"] = math.log((discoveries + 0.3) / (count + 1.0)) / 3.0
@@ -182,6 +188,7 @@ def _plain(
     found["cosine_long"] = max([0.0, *others])
     since = max((event.time for event in liked), default=NOW) - SITTING_MS
     found["alike"], found["alike_sitting"] = _alike(item, visit), _alike(item, visit, since)
+    found["alike_new"] = found["alike"] * 0.5 ** (_days(item) * DAY / NEW_MS)
     looks = {"wide": _look(visit, WIDE_RHO), "tight": _look(visit, TIGHT_RHO), "sitting": _look(visit, 1.0, since)}
     looks["votes"] = votes(profile.recent)
     looks["met"] = _met(visit, candidates)
