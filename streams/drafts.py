@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index.base import Vectors
 from streams import lessons
 from streams.core import ragged, ranking
 from streams.core.channels import ORDER, Batch, Candidates, Visit
 from streams.core.coldstart import Stage
 from streams.core.diversity import Cap
-from streams.core.features import Seen, buckets, features
+from streams.core.features import Fetched, Seen, buckets, features
 from streams.core.gathering import Gathered, gather
 from streams.core.items import Places
 from streams.core.policy import Channel, Policy
@@ -80,15 +79,14 @@ class Drafted(NamedTuple):
         examples: of moments; None where one teaches nothing.
         given: float64 (candidates of the shoppers, features), what each feature gave; None where fusion ranks.
         gathered: what the channels found for all of them, shoppers first.
-        vectors: float32 (candidates + asked, dim), of the candidates of all of them, then of what they were for lately
-            (`Doings.asked`); zeros for an item without a vector.
+        fetched: the vectors of all that.
     """
 
     drafts: list[Draft]
     examples: list[Example | None]
     given: Floats | None
     gathered: Gathered
-    vectors: Vectors
+    fetched: Fetched
 
 
 async def drafted(
@@ -102,11 +100,11 @@ async def drafted(
     gathered = gather(visits, replica.stock, policy)
     batch = gathered.batch
     places, starts = batch.place, batch.starts.tolist()
-    vectors = await replica.vectors(replica.items.named(np.concatenate((places, gathered.doings.asked))))
+    fetched = await _fetched(gathered, replica)
     learnt = replica.ranker.serving() if policy.ranker else None
     given, seen = None, None
     if (learnt is not None or moments) and len(places):
-        seen = features(gathered, visits, replica.stock, vectors)
+        seen = features(gathered, visits, replica.stock, fetched)
     if learnt is not None and seen is not None and shoppers:
         end = starts[len(shoppers)]
         history, away = np.array([buckets(visit) for visit in visits[: len(shoppers)]], np.int64).T
@@ -121,7 +119,16 @@ async def drafted(
             examples.append(lessons.example(moment, visit, ids, Seen(seen.matrix[rows], seen.had[rows]), most))
         else:
             examples.append(None)
-    return Drafted(drafts, examples, given, gathered, vectors)
+    return Drafted(drafts, examples, given, gathered, fetched)
+
+
+async def _fetched(found: Gathered, replica: Replica) -> Fetched:
+    """Ask the index for vectors, for each once: much of what is recommended is so to many."""
+    candidates, asked = found.batch.place, found.doings.asked
+    places, scratch = replica.items.firsts(np.concatenate((candidates, asked))), replica.items.scratch
+    scratch[places] = np.arange(len(places))
+    rows = scratch[candidates], scratch[asked]
+    return Fetched(await replica.vectors(replica.items.named(places)), *rows)
 
 
 def _drafts(

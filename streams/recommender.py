@@ -76,8 +76,9 @@ async def _together(
     made = await drafted(shoppers, moments, replica, policy, most)
     if not made.drafts:
         return [], made.examples
-    candidates = ragged.parted(made.vectors[: len(made.gathered.batch.place)], made.gathered.batch.starts)
-    near = [own[draft.order[: draft.shortlist]] for own, draft in zip(candidates, made.drafts, strict=False)]
+    vectors, rows, _ = made.fetched
+    candidates = ragged.parted(rows, made.gathered.batch.starts)
+    near = [vectors[own[draft.order[: draft.shortlist]]] for own, draft in zip(candidates, made.drafts, strict=False)]
     shortlists = [Shortlist(draft.relevance, own, draft.caps) for draft, own in zip(made.drafts, near, strict=True)]
     best = diversity.choose(shortlists, policy.size, policy.diversity)
     chosen = [

@@ -174,9 +174,9 @@ def _pulls(
     column = edges[1:][whose] - 1 - np.arange(len(asked))
     shape = shoppers, int(ragged.sizes_of(bounds).max()), int(ragged.sizes_of(edges).max())
     pulls = np.zeros((len(_EVENTFUL), *shape))
-    tastes = ragged.parted(drafted.vectors[len(found.batch.place) :], edges)
-    for near, one, theirs in zip(pulls[0], chosen, tastes, strict=True):
-        near[: len(one.rows), : len(theirs)] = (one.vectors @ theirs.T)[:, ::-1]
+    vectors, _, tastes = drafted.fetched
+    for near, one, theirs in zip(pulls[0], chosen, ragged.parted(tastes, edges), strict=True):
+        near[: len(one.rows), : len(theirs)] = (one.vectors @ vectors[theirs].T)[:, ::-1]
     now = np.zeros((shoppers, 1, shape[2]))
     now[whose, 0, column] = faded
     pulls[0] = pulls[0].round(6) * now  # what rounding leaves of a right angle is no reason

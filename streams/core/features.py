@@ -115,19 +115,29 @@ class Seen(NamedTuple):
     had: Places
 
 
-def features(found: Gathered, visits: Sequence[Visit], stock: Stock, vectors: Matrix) -> Seen:
-    """The features of every candidate, and whether the shopper had to do with it before.
+class Fetched(NamedTuple):
+    """Vectors of what a batch of shoppers has to do with.
 
-    vectors: float32 (m + asked, dim), unit rows, of the candidates and of what these shoppers were for
-        (`Doings.asked`); zeros for an item without a vector.
+    Attributes:
+        vectors: float32 (n, dim), unit rows; zeros for an item without a vector.
+        candidates: int64 (m,), which of them each candidate has.
+        asked: int64 (asked,), the same of what the shoppers were for (`Doings.asked`).
     """
+
+    vectors: Matrix
+    candidates: Places
+    asked: Places
+
+
+def features(found: Gathered, visits: Sequence[Visit], stock: Stock, fetched: Fetched) -> Seen:
+    """The features of every candidate, and whether the shopper had to do with it before."""
     batch, now = found.batch, np.array([visit.now for visit in visits], np.int64)
     columns = np.zeros((len(FEATURES), len(batch.owner)), np.float32)
     columns[FUSED] = batch.fused / maxima(batch.fused, batch.starts)[batch.owner]
     ranks = batch.ranks.T
     columns[_RANKS] = np.where(ranks > 0, RANK_SOFTNESS / (RANK_SOFTNESS + ranks), 0.0)
     _cosines(columns[_COSINES], batch, visits, stock.items)
-    _alike(columns, batch, found.doings, vectors, stock.items)
+    _alike(columns, batch, found.doings, fetched, stock.items)
     parts = _parts(found, stock)
     columns[_PARTS] = parts
     columns[_PARTS_LOG] = 1.0 + np.log(parts + _FLOOR) / -math.log(_FLOOR)
@@ -160,15 +170,15 @@ def _cosines(columns: Matrix, batch: Batch, visits: Sequence[Visit], items: Item
         np.maximum.at(column, rows[those], values[those])
 
 
-def _alike(columns: Matrix, batch: Batch, doings: Doings, vectors: Matrix, items: Items) -> None:
+def _alike(columns: Matrix, batch: Batch, doings: Doings, fetched: Fetched, items: Items) -> None:
     """Note the largest cosines to what the shopper was for lately, and in this sitting; to itself apart."""
     lately, just_now = columns[COLUMN["alike"]], columns[COLUMN["alike_sitting"]]
-    candidates, had = vectors[: len(batch.place)], vectors[len(batch.place) :]
+    vectors, candidates, had = fetched
     rows = located(doings.asked, doings.bounds, batch.place, batch.starts, items.scratch)
     sitting = doings.looks[-1] > 0
     asked = pairwise(doings.bounds.tolist())
     for (begin, end), (first, last) in zip(pairwise(batch.starts.tolist()), asked, strict=True):
-        cosines = had[first:last] @ candidates[begin:end].T
+        cosines = vectors[had[first:last]] @ vectors[candidates[begin:end]].T
         both = np.flatnonzero(rows[first:last] != NOWHERE)
         cosines[both, rows[first:last][both] - begin] = 0.0
         np.max(cosines, axis=0, initial=0.0, out=lately[begin:end])

@@ -21,6 +21,7 @@ SLICES = {
     "all": "everyone, newcomers too",
     "cold-users": f"users with fewer than {COLD_USER} events",
     "cold-items": f"targets with fewer than {COLD_ITEM} interactions",
+    "cold-items-of-returning": "these, of users with a past",
 }
 """Parts of the questions, and in words."""
 
@@ -96,6 +97,7 @@ def _masks(questions: Sequence[Question]) -> dict[str, Mask]:
         "all": np.ones(len(ages), bool),
         "cold-users": history < COLD_USER,
         "cold-items": ages < COLD_ITEM,
+        "cold-items-of-returning": (ages < COLD_ITEM) & (history > 0),
     }
 
 

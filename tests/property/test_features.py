@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from streams.core.cooccurrence import HALF_LIFE_MS as PAIR_HALF_LIFE_MS
 from streams.core.doings import SITTING_MS
 from streams.core.eligible import Eligibility
 from streams.core.events import EventType, Interaction
-from streams.core.features import COLUMN, FEATURES, buckets, features
+from streams.core.features import COLUMN, FEATURES, Fetched, buckets, features
 from streams.core.gathering import Gathered, gather
 from streams.core.items import Items
 from streams.core.neighbourhood import TIGHT_RHO, WIDE_RHO, Neighbourhood
@@ -103,9 +102,9 @@ def _look(visit: Visit, rho: float, since: float = 0.0) -> dict[str, float]:
     return {STOCK.items.ids[place]: score / scores.max() for place, score in zip(places, scores, strict=True)}
 
 
-def _vectors(found: Gathered) -> npt.NDArray[np.float32]:
-    """Of the candidates of some shoppers and of what they were for."""
-    return VECTORS[np.concatenate((found.batch.place, found.doings.asked))]
+def _fetched(found: Gathered) -> Fetched:
+    """Vectors of all items, for their places are their rows."""
+    return Fetched(VECTORS, found.batch.place, found.doings.asked)
 
 
 def _alike(item: str, visit: Visit, since: float = 0.0) -> float:
@@ -234,7 +233,7 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
     batch = found.batch
     if not len(batch.owner):
         return
-    matrix, had = features(found, asked, STOCK, _vectors(found))
+    matrix, had = features(found, asked, STOCK, _fetched(found))
     assert matrix.shape == (len(batch.owner), len(FEATURES))
     for row, (owner, place) in enumerate(zip(batch.owner, batch.place, strict=True)):
         visit, item = asked[owner], STOCK.items.ids[place]
@@ -255,14 +254,14 @@ def test_features_are_what_they_are_said_to_be(asked: list[Visit]) -> None:
 def test_nobodys_features_depend_on_who_is_asked_beside_them(asked: list[Visit]) -> None:
     found = gather(asked, STOCK, Policy())
     together = found.batch
-    matrix, had = features(found, asked, STOCK, _vectors(found))
+    matrix, had = features(found, asked, STOCK, _fetched(found))
     for number, visit in enumerate(asked):
         by_oneself = gather([visit], STOCK, Policy())
         alone = by_oneself.batch
         rows = together.owner == number
         assert alone.place.tolist() == together.place[rows].tolist()
         if rows.any():
-            own, own_had = features(by_oneself, [visit], STOCK, _vectors(by_oneself))
+            own, own_had = features(by_oneself, [visit], STOCK, _fetched(by_oneself))
             assert (own == matrix[rows]).all()
             assert (own_had == had[rows]).all()
 
@@ -275,7 +274,7 @@ def test_a_shopper_without_candidates_is_no_obstacle(places: tuple[int, ...]) ->
     both = [Visit(profile, NOW, found, {}, np.zeros(0, np.int64), "", eligible) for found in ([], near)]
     asked = [both[place] for place in places]
     found = gather(asked, STOCK, Policy(channel_weights={Channel.CONTENT: 1.0}))
-    matrix, _ = features(found, asked, STOCK, _vectors(found))
+    matrix, _ = features(found, asked, STOCK, _fetched(found))
     assert found.batch.owner.tolist() == [number for number, place in enumerate(places) if place for _ in range(2)]
     assert (matrix[:, COLUMN["fused"]].reshape(-1, 2) == np.float32([1.0, (RRF_K + 1) / (RRF_K + 2)])).all()
 
@@ -289,7 +288,7 @@ def test_what_was_shown_and_never_heard_of_is_no_candidate_of_anybody() -> None:
         for shown in ({"nothing known": 3.0}, {}, {"item-0": 1.0})
     ]
     found = gather(asked, stock, Policy(channel_weights={Channel.CONTENT: 1.0}))
-    matrix, _ = features(found, asked, stock, _vectors(found))
+    matrix, _ = features(found, asked, stock, _fetched(found))
     assert matrix[:, COLUMN["impressions"]].tolist() == pytest.approx([0.0, 0.0, math.log(2.0) / 3.0])
 
 

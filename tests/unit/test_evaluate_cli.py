@@ -53,6 +53,8 @@ def test_json_holds_every_figure_of_everyone(shop: str) -> None:
         for figure in figures.values():
             assert 0.0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1.0
     assert found["slices"]["cold-users"]["users"] <= everyone["users"] == 5
+    cold, known = (found["slices"][name]["targets"] for name in ("cold-items", "cold-items-of-returning"))
+    assert 0 < known < cold
 
 
 def test_the_same_log_gives_the_same_figures(shop: str) -> None:
