@@ -42,7 +42,9 @@ GROUPS = {
     "prices": ["price_gap", "dearer"],
     "category and brand": ["category", "brand"],
     "what was seen": ["seen_weight", "seen_ago", "seen_now", "impressions"],
-    "cosines": ["cosine", "cosine_intent", "cosine_long"],
+    "cosines to interests": ["cosine", "cosine_intent", "cosine_long"],
+    "cosines to what was had": ["alike", "alike_sitting", "alike_new"],
+    "the sitting's neighbours": ["sitting", "sitting_log"],
     "popularity, mass, trend": ["popularity", "popularity_log", "mass", "trend", "scarce"],
 }
 
