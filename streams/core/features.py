@@ -1,4 +1,4 @@
-"""What the ranker sees of a candidate: about forty numbers of the order of 1, each of a channel.
+"""What the ranker sees of a candidate: about fifty numbers of the order of 1, each of a channel.
 
 Candidates of a batch of shoppers are flat: row r is the item at `place[r]` for the shopper `owner[r]`. Every feature is
 a function of the profile, the shared state and the time of asking; so taking an event away changes what it stood for.

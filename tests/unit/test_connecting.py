@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,28 +26,27 @@ _LEAVE_S = 0.2
 def no_kafka(context: ssl.SSLContext) -> Iterator[str]:
     """host:port of somebody who speaks TLS, not Kafka, and takes leave late."""
 
+    over = threading.Event()
+
     def serve(listening: socket.socket) -> None:
-        while True:
-            try:
+        while not over.is_set():
+            # No answer comes of those who only look whether somebody is there, or what certificate we show.
+            with suppress(OSError):
                 raw, _ = listening.accept()
-            except OSError:
-                return
-            try:
                 with raw, context.wrap_socket(raw, server_side=True) as spoken:
                     if spoken.recv(4096):
                         spoken.sendall(b"\0\0\0\4what")  # no answer to this question
                         time.sleep(_LEAVE_S)
                         spoken.unwrap()
-            except OSError:
-                continue  # they only looked whether somebody is there, or what certificate we show
 
     with socket.create_server((HOST, 0)) as listening:
+        listening.settimeout(0.1)
         thread = threading.Thread(target=serve, args=(listening,))
         thread.start()
         try:
             yield f"{HOST}:{listening.getsockname()[1]}"
         finally:
-            listening.shutdown(socket.SHUT_RDWR)
+            over.set()
             thread.join()
 
 
