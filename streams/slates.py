@@ -19,6 +19,7 @@ from streams.core.channels import ORDER
 from streams.core.decay import DAY_MS
 from streams.core.events import EventType, Interaction
 from streams.core.explain import Words, of_habit, rounded
+from streams.core.features import ALIKE
 from streams.core.items import Places
 from streams.core.policy import Channel
 from streams.core.ragged import NOWHERE
@@ -32,6 +33,9 @@ _EVENTFUL = (Channel.CONTENT, Channel.NEIGHBOURS, Channel.SESSIONS)
 
 _WAY = {ORDER.index(channel): way for way, channel in enumerate(_EVENTFUL)}
 _HABIT = ORDER.index(Channel.BUY_AGAIN)
+
+
+_LEAST = 1e-12
 
 
 class Explored(NamedTuple):
@@ -174,12 +178,7 @@ def _pulls(
     column = edges[1:][whose] - 1 - np.arange(len(asked))
     shape = shoppers, int(ragged.sizes_of(bounds).max()), int(ragged.sizes_of(edges).max())
     pulls = np.zeros((len(_EVENTFUL), *shape))
-    vectors, _, tastes = drafted.fetched
-    for near, one, theirs in zip(pulls[0], chosen, ragged.parted(tastes, edges), strict=True):
-        near[: len(one.rows), : len(theirs)] = (one.vectors @ vectors[theirs].T)[:, ::-1]
-    now = np.zeros((shoppers, 1, shape[2]))
-    now[whose, 0, column] = faded
-    pulls[0] = pulls[0].round(6) * now  # what rounding leaves of a right angle is no reason
+    pulls[0] = _by_content(chosen, faded, rows, bounds, drafted, column, shape)
     lines = _numbered(found.among_looks[rows], line, len(looks.places))
     neighbours, had, strengths = looks.pull(lines != NOWHERE, len(asked))
     pulls[1, whose[had], lines[neighbours], column[had]] = strengths
@@ -188,6 +187,47 @@ def _pulls(
     lines = _numbered(found.among_votes[rows], line, len(votes.places))[members]
     columns = _numbered(among, column, len(votes.places))[members]
     pulls[2] = sessions.pull(found.alike, lines, columns, shape)
+    return pulls
+
+
+def _by_content(
+    chosen: Sequence[Chosen],
+    faded: Floats,
+    rows: Places,
+    bounds: Places,
+    drafted: Drafted,
+    column: Places,
+    shape: tuple[int, int, int],
+) -> Floats:
+    """How much of what an item has for being alike each of what was had gave: float64 `shape`.
+
+    An interest is the sum of what was had, what an item is most like is one of it; what counts against an item is not
+    cited. column: int64 (asked,), see `_pulls`.
+    """
+    found, (vectors, _, tastes) = drafted.gathered, drafted.fetched
+    edges = found.doings.bounds[: len(chosen) + 1]
+    line, owner, whose = ragged.turns(bounds), ragged.owners(bounds), ragged.owners(edges)
+    cosines = np.zeros(shape)
+    for near, one, theirs in zip(cosines, chosen, ragged.parted(tastes, edges), strict=True):
+        near[: len(one.rows), : len(theirs)] = (one.vectors @ vectors[theirs].T)[:, ::-1]
+    cosines = cosines.round(6)  # what rounding leaves of a right angle is no reason
+    now, sitting = np.zeros((2, len(chosen), 1, shape[2]))
+    now[whose, 0, column] = faded
+    pulls: Floats = cosines * now
+    if drafted.given is None:
+        return pulls
+    gains = np.zeros((3, *shape[:2], 1))
+    gains[:, owner, line, 0] = np.maximum([drafted.given[rows[:, None], of].sum(axis=1) for of in ALIKE], 0.0)
+    gains[0, gains.sum(axis=0) == 0] = 1.0
+    pulls *= gains[0] / np.maximum(np.maximum(pulls, 0.0).sum(axis=2, keepdims=True), _LEAST)
+    place, items = np.full(shape[:2], NOWHERE), np.full((len(chosen), 1, shape[2]), NOWHERE)
+    place[owner, line], items[whose, 0, column] = found.batch.place[rows], found.doings.asked[: len(whose)]
+    sitting[whose, 0, column] = found.doings.looks[-1, : len(whose)] > 0
+    cosines[place[..., None] == items] = 0.0
+    for gain, like in zip(gains[1:], (cosines, cosines * sitting), strict=True):
+        best = like.argmax(axis=2)[..., None]
+        some = np.take_along_axis(like, best, axis=2) > 0
+        np.put_along_axis(pulls, best, np.take_along_axis(pulls, best, axis=2) + gain * some, axis=2)
     return pulls
 
 

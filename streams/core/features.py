@@ -94,6 +94,12 @@ _RANKS, _COSINES = slice(FUSED + 1, COLUMN["cosine"]), slice(COLUMN["cosine"], C
 _COMPARED = ("wide", "tight", "sitting", "votes", "met")
 _PARTS, _PARTS_LOG = ([COLUMN[f"{name}{how}"] for name in _COMPARED] for how in ("", "_log"))
 
+ALIKE = tuple(
+    [COLUMN[name] for name in names]
+    for names in (("cosine", "cosine_intent", "cosine_long"), ("alike", "alike_new"), ("alike_sitting",))
+)
+"""Columns of likeness: to interests, to whichever of the recent items is most like it, and to that of the sitting."""
+
 HISTORY = (3, 10, 50)
 """Interactions in the ring from which the next bucket of the length of a history begins."""
 

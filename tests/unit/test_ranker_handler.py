@@ -21,7 +21,7 @@ from tests.unit.shop import TOPICS, Shop
 
 ALWAYS = Learning(sampling=1.0)
 THINGS = [f"thing {number}" for number in range(12)]
-MINUTE, HOUR = 60_000, 3_600_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
 
 def _shop(learning: Learning | None = ALWAYS, policy: Policy | None = None) -> Shop:
@@ -204,6 +204,30 @@ def test_taking_a_cited_event_away_changes_the_score() -> None:
             changed += 1
             assert without[entry.item].score != entry.score
     assert changed > 5
+
+
+@pytest.mark.parametrize(
+    ("feature", "cited"),
+    [("cosine_intent", "hose"), ("alike", "pan"), ("alike_new", "pan"), ("alike_sitting", "knife")],
+)
+def test_what_an_item_is_most_like_is_cited(feature: str, cited: str) -> None:
+    titles = {
+        "pan": "red enamel bowls",
+        "knife": "red enamel knife",
+        "hose": "hose of enamel",
+        "bowl": "red enamel bowl",
+    }
+    shop = Shop(Policy(size=5, exploration=0.0))
+    shop.catalogue(*(item(name, number, title=title) for number, (name, title) in enumerate(titles.items())))
+    had = [("pan", -DAY), ("knife", 0), *(("hose", n) for n in range(1, 40))]
+    shop.events(*(event(n, item=name, type="view", time=NOW + then) for n, (name, then) in enumerate(had)))
+    _learnt(shop, **{"fused": 0.0, feature: 1.0, "bias": -9.0})
+    profile = codecs.decode_profile(shop.tables["profiles"][b"anna"])
+
+    (slate,) = asyncio.run(recommend([Shopper(profile, NOW + HOUR)], shop.replica, Policy(exploration=0.0)))
+    (bowl,) = [entry for entry in slate.items if entry.item == "bowl"]
+    (reason,) = [one for one in bowl.reasons if one.channel == Channel.CONTENT]
+    assert reason.because[0].item == cited
 
 
 def test_a_shopper_for_whom_there_is_nothing_gets_nothing_beside_others() -> None:
