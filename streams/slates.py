@@ -35,9 +35,6 @@ _WAY = {ORDER.index(channel): way for way, channel in enumerate(_EVENTFUL)}
 _HABIT = ORDER.index(Channel.BUY_AGAIN)
 
 
-_LEAST = 1e-12
-
-
 class Explored(NamedTuple):
     """How the last place of a list was open to exploration: the item that was drawn for it, if one was; its chance."""
 
@@ -201,8 +198,7 @@ def _by_content(
 ) -> Floats:
     """How much of what an item has for being alike each of what was had gave: float64 `shape`.
 
-    An interest is the sum of what was had, what an item is most like is one of it; what counts against an item is not
-    cited. column: int64 (asked,), see `_pulls`.
+    column: int64 (asked,), where each of what was had is.
     """
     found, (vectors, _, tastes) = drafted.gathered, drafted.fetched
     edges = found.doings.bounds[: len(chosen) + 1]
@@ -211,24 +207,17 @@ def _by_content(
     for near, one, theirs in zip(cosines, chosen, ragged.parted(tastes, edges), strict=True):
         near[: len(one.rows), : len(theirs)] = (one.vectors @ vectors[theirs].T)[:, ::-1]
     cosines = cosines.round(6)  # what rounding leaves of a right angle is no reason
-    now, sitting = np.zeros((2, len(chosen), 1, shape[2]))
+    now = np.zeros((len(chosen), 1, shape[2]))
     now[whose, 0, column] = faded
-    pulls: Floats = cosines * now
     if drafted.given is None:
-        return pulls
-    gains = np.zeros((3, *shape[:2], 1))
-    gains[:, owner, line, 0] = np.maximum([drafted.given[rows[:, None], of].sum(axis=1) for of in ALIKE], 0.0)
-    gains[0, gains.sum(axis=0) == 0] = 1.0
-    pulls *= gains[0] / np.maximum(np.maximum(pulls, 0.0).sum(axis=2, keepdims=True), _LEAST)
-    place, items = np.full(shape[:2], NOWHERE), np.full((len(chosen), 1, shape[2]), NOWHERE)
-    place[owner, line], items[whose, 0, column] = found.batch.place[rows], found.doings.asked[: len(whose)]
+        interests: Floats = cosines * now
+        return interests
+    place, had, sitting = np.full(shape[:2], NOWHERE), np.full(now.shape, NOWHERE), np.zeros(now.shape, np.bool_)
+    place[owner, line], had[whose, 0, column] = found.batch.place[rows], found.doings.asked[: len(whose)]
     sitting[whose, 0, column] = found.doings.looks[-1, : len(whose)] > 0
-    cosines[place[..., None] == items] = 0.0
-    for gain, like in zip(gains[1:], (cosines, cosines * sitting), strict=True):
-        best = like.argmax(axis=2)[..., None]
-        some = np.take_along_axis(like, best, axis=2) > 0
-        np.put_along_axis(pulls, best, np.take_along_axis(pulls, best, axis=2) + gain * some, axis=2)
-    return pulls
+    gains = np.zeros((len(ALIKE), *shape[:2]))
+    gains[:, owner, line] = [drafted.given[rows[:, None], columns].sum(axis=1) for columns in ALIKE]
+    return explain.likeness(cosines, place[..., None] == had, now, sitting, gains)
 
 
 def _numbered(places: Places, numbers: Places, count: int) -> Places:

@@ -89,6 +89,43 @@ def shared(gains: Floats, ranks: npt.NDArray[np.integer], sayable: npt.NDArray[n
     return Shares(np.count_nonzero(kept, axis=1), columns[kept], shares[kept])
 
 
+def likeness(
+    cosines: Floats,
+    itself: npt.NDArray[np.bool_],
+    faded: Floats,
+    sitting: npt.NDArray[np.bool_],
+    gains: Floats,
+) -> Floats:
+    """How much of what items have for being alike each of what was had gave.
+
+    An interest is the sum of what was had; what an item is most like is one of it. What counts against an item is not
+    told; where all of it does, it is as if interests were all there is.
+
+    Args:
+        cosines: float64 (shoppers, lines, asked), of the items in each shopper's list to what was had.
+        itself: bool, alike; where an item is what was had.
+        faded: float64 (shoppers, 1, asked), what each counts in the interests, at least 0.
+        sitting: bool (shoppers, 1, asked), what is of the present sitting.
+        gains: float64 (3, shoppers, lines), what items have of interests, of what they are most like, and of what of
+            the sitting they are: see `features.ALIKE`.
+
+    Returns:
+        float64 (shoppers, lines, asked).
+    """
+    if not cosines.shape[2]:
+        return cosines
+    gains = np.maximum(gains, 0.0)
+    gains[0][gains.sum(axis=0) == 0] = 1.0
+    pulls: Floats = cosines * faded
+    pulls *= (gains[0] / np.maximum(np.maximum(pulls, 0.0).sum(axis=2), _LEAST))[..., None]
+    others = np.where(itself, 0.0, cosines)
+    for gain, like in zip(gains[1:], (others, others * sitting), strict=True):
+        best = like.argmax(axis=2)[..., None]
+        there = np.take_along_axis(like, best, axis=2) > 0
+        np.put_along_axis(pulls, best, np.take_along_axis(pulls, best, axis=2) + gain[..., None] * there, axis=2)
+    return pulls
+
+
 def strongest(pulls: Floats) -> Places:
     """The `CITED` that pull most, strongest first; of equal ones the first.
 

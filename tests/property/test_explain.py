@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.channels import ORDER
-from streams.core.explain import CITED, REASONS, SLIGHT, rounded, shared, strongest
+from streams.core.explain import CITED, REASONS, SLIGHT, likeness, rounded, shared, strongest
 from streams.core.ragged import NOWHERE
 
 floats = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-3000, 3000).map(lambda n: n / 2000)
@@ -26,6 +26,29 @@ def test_the_strongest_are_cited(seed: int, shape: tuple[int, int, int]) -> None
         row = table[place].tolist()
         found = sorted((n for n, pull in enumerate(row) if pull > 0), key=lambda n: -row[n])[:CITED]
         assert cited[:, *place].tolist() == found + [NOWHERE] * (CITED - len(found))
+
+
+@given(st.integers(0, 2**32), st.tuples(*(st.integers(least, 4) for least in (1, 1, 0))))
+def test_likeness_is_of_interests_and_of_what_is_most_alike(seed: int, shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    cosines, gains = rng.integers(-2, 5, shape) / 4.0, rng.integers(-1, 3, (3, *shape[:2])) / 2.0
+    faded, sitting = rng.integers(0, 3, (shape[0], 1, shape[2])) / 2.0, rng.random((shape[0], 1, shape[2])) < 0.5
+    itself = rng.random(shape) < 0.2
+    found = likeness(cosines, itself, faded, sitting, gains)
+    for one, line in np.ndindex(shape[:2]):
+        own, counts, now = cosines[one, line].tolist(), faded[one, 0].tolist(), sitting[one, 0].tolist()
+        interests, most, of_sitting = (max(gain, 0.0) for gain in gains[:, one, line].tolist())
+        if not interests + most + of_sitting:
+            interests = 1.0
+        whole = sum(max(cosine * count, 0.0) for cosine, count in zip(own, counts, strict=True)) or 1e-9
+        plain = [interests * cosine * count / whole for cosine, count in zip(own, counts, strict=True)]
+        for gain, among in ((most, [True] * shape[2]), (of_sitting, now)):
+            others = [
+                place for place in range(shape[2]) if among[place] and not itself[one, line, place] and own[place] > 0
+            ]
+            if others:
+                plain[max(others, key=own.__getitem__)] += gain
+        assert np.allclose(found[one, line], plain)
 
 
 amounts = st.lists(st.sampled_from([-1.0, 0.0, 0.03, 0.25, 0.5, 2.0]), min_size=len(ORDER), max_size=len(ORDER))

@@ -239,3 +239,5 @@ def test_a_shopper_for_whom_there_is_nothing_gets_nothing_beside_others() -> Non
     asked = [Shopper(profile, NOW + HOUR, "key") for profile in (Profile(), known, Profile())]
     slates = asyncio.run(recommend(asked, shop.replica, policy))
     assert [bool(slate.items) for slate in slates] == [False, True, False]
+    newcomers = asyncio.run(recommend([Shopper(Profile(), NOW + HOUR)] * 2, shop.replica, Policy()))
+    assert [{entry.item for entry in slate.items} for slate in newcomers] == [set(THINGS[:2])] * 2
