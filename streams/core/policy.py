@@ -60,7 +60,7 @@ class Policy:
             Channel.ARRIVALS: 0.1,
         }
     )
-    diversity: float = 0.85
+    diversity: float = 0.8
     max_per_category: int | None = None
     excluded: frozenset[str] = frozenset()
     exploration: float = 0.05
