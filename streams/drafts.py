@@ -124,11 +124,9 @@ async def drafted(
 
 async def _fetched(found: Gathered, replica: Replica) -> Fetched:
     """Ask the index for vectors, for each once: much of what is recommended is so to many."""
-    candidates, asked = found.batch.place, found.doings.asked
-    places, scratch = replica.items.firsts(np.concatenate((candidates, asked))), replica.items.scratch
-    scratch[places] = np.arange(len(places))
-    rows = scratch[candidates], scratch[asked]
-    return Fetched(await replica.vectors(replica.items.named(places)), *rows)
+    wanted, count = np.concatenate((found.batch.place, found.doings.asked)), len(found.batch.place)
+    places, _, rows = ragged.distinct(wanted, ragged.bounds_of([len(wanted)]), replica.items.scratch)
+    return Fetched(await replica.vectors(replica.items.named(places)), rows[:count], rows[count:])
 
 
 def _drafts(

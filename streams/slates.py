@@ -214,7 +214,7 @@ def _by_content(
         return interests
     place, had, sitting = np.full(shape[:2], NOWHERE), np.full(now.shape, NOWHERE), np.zeros(now.shape, np.bool_)
     place[owner, line], had[whose, 0, column] = found.batch.place[rows], found.doings.asked[: len(whose)]
-    sitting[whose, 0, column] = found.doings.looks[-1, : len(whose)] > 0
+    sitting[whose, 0, column] = found.doings.sitting[: len(whose)]
     gains = np.zeros((len(ALIKE), *shape[:2]))
     gains[:, owner, line] = [drafted.given[rows[:, None], columns].sum(axis=1) for columns in ALIKE]
     return explain.likeness(cosines, place[..., None] == had, now, sitting, gains)

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.core import decay, ragged
 from streams.core.channels import Floats, Visit
@@ -47,6 +48,12 @@ class Doings(NamedTuple):
     looks: Floats
     counts: Floats
     met: Floats
+
+    @property
+    def sitting(self) -> npt.NDArray[np.bool_]:
+        """Bool (n,): what of this is of the present sitting."""
+        sitting: npt.NDArray[np.bool_] = self.looks[-1] > 0
+        return sitting
 
 
 def doings_of(visits: Sequence[Visit], items: Items) -> Doings:

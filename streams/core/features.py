@@ -181,7 +181,7 @@ def _alike(columns: Matrix, batch: Batch, doings: Doings, fetched: Fetched, item
     lately, just_now = columns[COLUMN["alike"]], columns[COLUMN["alike_sitting"]]
     vectors, candidates, had = fetched
     rows = located(doings.asked, doings.bounds, batch.place, batch.starts, items.scratch)
-    sitting = doings.looks[-1] > 0
+    sitting = doings.sitting
     asked = pairwise(doings.bounds.tolist())
     for (begin, end), (first, last) in zip(pairwise(batch.starts.tolist()), asked, strict=True):
         cosines = vectors[had[first:last]] @ vectors[candidates[begin:end]].T
@@ -232,9 +232,9 @@ def _popularity(columns: Matrix, batch: Batch, now: Places, stock: Stock) -> Non
 
 def _age(columns: Matrix, batch: Batch, now: Places, items: Items) -> None:
     """How long ago anything was first done with the candidate; of what is new it says more what it is like."""
-    days = np.maximum(now[batch.owner] - items.first.values[batch.place], 0) / DAY_MS
-    columns[COLUMN["age"]] = np.log1p(days) / 6.0
-    columns[COLUMN["alike_new"]] = columns[COLUMN["alike"]] * 0.5 ** (days * DAY_MS / NEW_MS)
+    ages = np.maximum(now[batch.owner] - items.first.values[batch.place], 0)
+    columns[COLUMN["age"]] = np.log1p(ages / DAY_MS) / 6.0
+    columns[COLUMN["alike_new"]] = columns[COLUMN["alike"]] * 0.5 ** (ages / NEW_MS)
 
 
 def _match(columns: Matrix, batch: Batch, doings: Doings, stock: Stock) -> None:
